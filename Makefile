@@ -1,0 +1,107 @@
+# Everything a developer or CI calls. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+EXTRAS := ceilometer,postgresql,mariadb
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+STAGES := unit functional acceptance
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Variables: DEMO_ARGS (e.g. --keep), PYTEST_ARGS, PYTHON (3.11 or later)'
+
+# ---- environment
+
+.PHONY: venv
+venv: $(STAMP) ## create or refresh .venv (editable install, every version pinned)
+
+$(STAMP): setup.py setup.cfg requirements.txt test-requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo 'Python 3.11 or later is needed: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/debian-packages python3-venv
+	@echo "Installing into $(VENV) (the first time takes about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -b constraints.txt \
+	    -r test-requirements.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: constraints
+constraints: ## re-resolve constraints.txt (keeps what it pins, where that still fits)
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV); $(BIN)/python -m pip install --quiet uv; }
+	UV_CUSTOM_COMPILE_COMMAND='make constraints' $(BIN)/uv pip compile --quiet --universal \
+	    --python-version 3.11 --no-annotate $(foreach e,$(subst $(comma), ,$(EXTRAS)),--extra $(e)) \
+	    setup.py test-requirements.txt -o constraints.txt
+comma := ,
+
+.PHONY: debian-packages
+debian-packages: ## install the database servers that the tests start (root or sudo, says so)
+	@.ci/debian-packages postgresql mariadb-server
+
+# ---- the job
+
+.PHONY: demo
+demo: $(STAMP) ## the whole chain, live, on a real control plane on this machine
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo/demo $(DEMO_ARGS)
+
+.PHONY: test
+test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run, any failure fails
+	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=0; \
+	for stage in $(STAGES); do \
+	    echo; echo "######## $$stage"; \
+	    $(PYTEST) tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
+	done; \
+	echo; \
+	for stage in $(STAGES); do printf '%-11s %s\n' "$$stage" "$$(tail -n 1 "$$logs/$$stage")"; done; \
+	exit $$failed
+
+.PHONY: unit
+unit: $(STAMP) ## unit tests
+	@$(PYTEST) tests/unit
+
+.PHONY: functional
+functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and over HTTP
+	@$(PYTEST) tests/functional
+
+.PHONY: acceptance
+acceptance: $(STAMP) ## tests of the whole chain on devcloud
+	@$(PYTEST) tests/acceptance
+
+.PHONY: benchmarks
+benchmarks: $(STAMP) ## speed and size, as ratios within one run
+	@$(PYTEST) -s tests/benchmarks
+
+# ---- quality
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy and the direction of imports; all run, any failure fails
+	@failed=0; run() { echo "== $$*"; "$$@" || failed=1; }; \
+	run $(BIN)/ruff check .; \
+	run $(BIN)/ruff format --check --quiet .; \
+	run $(BIN)/mypy; \
+	run $(BIN)/python -m pytest --quiet tests/unit/test_imports.py; \
+	exit $$failed
+
+.PHONY: format
+format: $(STAMP) ## let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(STAMP) ## build docs/_build/html; a warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+.PHONY: clean
+clean: ## remove .venv and everything built
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
