@@ -1,0 +1,31 @@
+"""The gateways' own signs of life: silence counts only while one of them listened."""
+
+import sqlalchemy as sa
+
+from aodh_ha.db.models import gateways
+from aodh_ha.rules import gateway
+from aodh_ha.rules.gateway import Gateway
+
+
+def get_all(connection: sa.Connection) -> list[Gateway]:
+    """Every gateway that ever ticked."""
+    rows = connection.execute(sa.select(gateways)).all()
+    return [Gateway(r.name, r.alive_at, r.listening_since) for r in rows]
+
+
+def listening_since(connection: sa.Connection, now: float) -> float | None:
+    """Since when guests could be heard without a gap; None when nobody listens."""
+    return gateway.listening_since(get_all(connection), now)
+
+
+def tick(connection: sa.Connection, name: str, now: float, monotonic_step: float | None) -> Gateway:
+    """Record that this gateway listens; see rules.gateway.tick."""
+    row = connection.execute(sa.select(gateways).where(gateways.c.name == name)).one_or_none()
+    before = Gateway(row.name, row.alive_at, row.listening_since) if row else None
+    after = gateway.tick(before, name, now=now, monotonic_step=monotonic_step)
+    values = {'alive_at': after.alive_at, 'listening_since': after.listening_since}
+    if row:
+        connection.execute(gateways.update().where(gateways.c.name == name).values(values))
+    else:
+        connection.execute(gateways.insert().values(name=name, **values))
+    return after

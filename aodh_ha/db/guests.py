@@ -1,0 +1,157 @@
+"""Enrolled guests and what was heard of them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from aodh_ha.db.database import rowcount
+from aodh_ha.db.models import guests
+from aodh_ha.exceptions import Conflict, NotFound
+from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
+from aodh_ha.rules.heartbeat import Report, Service
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Accepted heartbeats of one guest that wait to be written: the newest, and how many."""
+
+    server_id: str
+    received_at: float
+    sequence: int
+    report: Report
+    count: int = 1
+
+
+def _guest(row: Any) -> Guest:
+    values = dict(row._mapping)
+    services = tuple(Service(**s) for s in json.loads(values.pop('services')))
+    return Guest(services=services, **values)
+
+
+def get(connection: sa.Connection, server_id: str, project_id: str | None = None) -> Guest:
+    """A guest, of this project unless project_id is None; raises NotFound."""
+    query = sa.select(guests).where(guests.c.server_id == server_id)
+    if project_id is not None:
+        query = query.where(guests.c.project_id == project_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f'no guest {server_id} is enrolled in this project')
+    return _guest(row)
+
+
+def find(
+    connection: sa.Connection,
+    project_id: str | None = None,
+    status: str | None = None,
+    after: str = '',
+    limit: int = 1000,
+) -> list[Guest]:
+    """Guests by server id, from the one after ``after``; project_id None means all projects."""
+    query = sa.select(guests).where(guests.c.server_id > after)
+    if project_id is not None:
+        query = query.where(guests.c.project_id == project_id)
+    if status is not None:
+        query = query.where(guests.c.status == status)
+    rows = connection.execute(query.order_by(guests.c.server_id).limit(limit)).all()
+    return [_guest(r) for r in rows]
+
+
+def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
+    """Enrol a guest, or bring its settings up to date; returns it and whether it is new.
+
+    It starts (again) as pending; a worker asks Nova whose server it is. Raises Conflict when
+    another project has enrolled it.
+    """
+    row = connection.execute(
+        sa.select(guests).where(guests.c.server_id == guest.server_id)
+    ).one_or_none()
+    values = asdict(guest) | {'services': json.dumps([asdict(s) for s in guest.services])}
+    if row is None:
+        connection.execute(guests.insert().values(values))
+        return guest, True
+    old = _guest(row)
+    if old.status == REFUSED:
+        connection.execute(guests.update().where(_is(guest.server_id)).values(values))
+        return guest, True
+    if old.project_id != guest.project_id:
+        raise Conflict(f'server {guest.server_id} is enrolled already, by another project')
+    settings = {k: values[k] for k in ('interval', 'missed_limit', 'boot_grace', 'policy')}
+    connection.execute(guests.update().where(_is(guest.server_id)).values(settings))
+    return get(connection, guest.server_id), False
+
+
+def confirm(
+    connection: sa.Connection, guest: Guest, now: float, name: str, refusal: str = ''
+) -> bool:
+    """What Nova said about a pending guest: whose it is and its name, or why not."""
+    values: dict[str, Any] = {'status': REFUSED, 'status_reason': refusal[:255]}
+    if not refusal:
+        # The boot grace counts from here: nobody could be heard before.
+        values = {'status': ENROLLED, 'status_reason': '', 'name': name[:255], 'enrolled_at': now}
+    same = sa.and_(
+        _is(guest.server_id),
+        guests.c.status == PENDING,
+        guests.c.project_id == guest.project_id,
+    )
+    return rowcount(connection.execute(guests.update().where(same).values(values))) == 1
+
+
+def forget(connection: sa.Connection, server_id: str) -> None:
+    """Delete a guest; its key is refused from now on."""
+    connection.execute(guests.delete().where(_is(server_id)))
+
+
+def write_beats(connection: sa.Connection, beats: Iterable[Beat]) -> None:
+    """Record accepted heartbeats; one older than what is recorded changes nothing."""
+    for beat in beats:
+        values: dict[str, Any] = {
+            'last_seen': beat.received_at,
+            'sequence': beat.sequence,
+            'beats': guests.c.beats + beat.count,
+            'seen_by': 'agent',
+            'boot_id': beat.report.boot_id,
+        } | service_values(beat.report.services, beat.received_at)
+        connection.execute(
+            guests.update()
+            .where(_is(beat.server_id), guests.c.sequence < beat.sequence)
+            .values(values)
+        )
+
+
+def service_values(services: Sequence[Service], now: float) -> dict[str, Any]:
+    """The columns that tell how the services are."""
+    failures = max((s.failures or 1 for s in services if s.state == 'failed'), default=0)
+    since = sa.func.coalesce(guests.c.failing_since, now) if failures else None
+    return {
+        'services': json.dumps([asdict(s) for s in services]),
+        'failures': failures,
+        'failing_since': since,
+    }
+
+
+def write_life(
+    connection: sa.Connection, server_id: str, at: float, count: int, seen_by: str
+) -> bool:
+    """Record signs of life that came another way than from the agent; False if not enrolled."""
+    newest = sa.case(
+        (guests.c.last_seen.is_(None), at),
+        (guests.c.last_seen < at, at),
+        else_=guests.c.last_seen,
+    )
+    return (
+        rowcount(
+            connection.execute(
+                guests.update()
+                .where(_is(server_id), guests.c.status == ENROLLED)
+                .values(last_seen=newest, beats=guests.c.beats + count, seen_by=seen_by[:80])
+            )
+        )
+        == 1
+    )
+
+
+def _is(server_id: str) -> sa.ColumnElement[bool]:
+    return guests.c.server_id == server_id

@@ -1,0 +1,150 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = '0001'
+down_revision = None
+
+
+def upgrade() -> None:
+
+    op.create_table(
+        'alarms',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('trigger', sa.String(length=16), nullable=False),
+        sa.Column('threshold', sa.Integer(), nullable=False),
+        sa.Column('aodh_alarm_id', sa.String(length=36), nullable=True),
+        sa.Column('state', sa.String(length=32), nullable=False),
+        sa.Column('state_at', sa.Double(), nullable=True),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_alarms')),
+        sa.UniqueConstraint('aodh_alarm_id', name=op.f('uq_alarms_aodh_alarm_id')),
+    )
+    with op.batch_alter_table('alarms', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_alarms_project_id'), ['project_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_alarms_server_id'), ['server_id'], unique=False)
+
+    op.create_table(
+        'events',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.Column('kind', sa.String(length=32), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=True),
+        sa.Column('server_id', sa.String(length=36), nullable=True),
+        sa.Column('recovery_id', sa.String(length=36), nullable=True),
+        sa.Column('message', sa.Text(), nullable=False),
+        sa.Column('data', sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_events')),
+    )
+    with op.batch_alter_table('events', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_events_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_events_project_id'), ['project_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_events_recovery_id'), ['recovery_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_events_server_id'), ['server_id'], unique=False)
+
+    op.create_table(
+        'gateways',
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('alive_at', sa.Double(), nullable=False),
+        sa.Column('listening_since', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('name', name=op.f('pk_gateways')),
+    )
+    op.create_table(
+        'guests',
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('status', sa.String(length=16), nullable=False),
+        sa.Column('status_reason', sa.String(length=255), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('generation', sa.Integer(), nullable=False),
+        sa.Column('interval', sa.Double(), nullable=False),
+        sa.Column('missed_limit', sa.Integer(), nullable=False),
+        sa.Column('boot_grace', sa.Double(), nullable=False),
+        sa.Column('policy', sa.String(length=64), nullable=False),
+        sa.Column('enrolled_at', sa.Double(), nullable=False),
+        sa.Column('last_seen', sa.Double(), nullable=True),
+        sa.Column('sequence', sa.BigInteger(), nullable=False),
+        sa.Column('beats', sa.BigInteger(), nullable=False),
+        sa.Column('boot_id', sa.String(length=64), nullable=True),
+        sa.Column('services', sa.Text(), nullable=False),
+        sa.Column('failures', sa.Integer(), nullable=False),
+        sa.Column('failing_since', sa.Double(), nullable=True),
+        sa.Column('seen_by', sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint('server_id', name=op.f('pk_guests')),
+    )
+    with op.batch_alter_table('guests', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_guests_project_id'), ['project_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_guests_status'), ['status'], unique=False)
+
+    op.create_table(
+        'leases',
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('owner', sa.String(length=255), nullable=False),
+        sa.Column('until', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('name', name=op.f('pk_leases')),
+    )
+    op.create_table(
+        'policies',
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('version', sa.Integer(), nullable=False),
+        sa.Column('document', sa.Text(), nullable=False),
+        sa.Column('updated_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('project_id', 'name', name=op.f('pk_policies')),
+    )
+    op.create_table(
+        'recoveries',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('active_key', sa.String(length=36), nullable=True),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('trigger', sa.String(length=16), nullable=False),
+        sa.Column('episode', sa.String(length=64), nullable=False),
+        sa.Column('alarm_id', sa.String(length=36), nullable=True),
+        sa.Column('status', sa.String(length=16), nullable=False),
+        sa.Column('reason', sa.Text(), nullable=False),
+        sa.Column('policy', sa.Text(), nullable=False),
+        sa.Column('policy_version', sa.Integer(), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('updated_at', sa.Double(), nullable=False),
+        sa.Column('finished_at', sa.Double(), nullable=True),
+        sa.Column('not_before', sa.Double(), nullable=False),
+        sa.Column('lease_owner', sa.String(length=255), nullable=True),
+        sa.Column('lease_until', sa.Double(), nullable=True),
+        sa.Column('fence', sa.Integer(), nullable=False),
+        sa.Column('callbacks', sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_recoveries')),
+        sa.UniqueConstraint('active_key', name=op.f('uq_recoveries_active_key')),
+        sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
+    )
+    with op.batch_alter_table('recoveries', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_recoveries_created_at'), ['created_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_recoveries_project_id'), ['project_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_recoveries_server_id'), ['server_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_recoveries_status'), ['status'], unique=False)
+
+    op.create_table(
+        'attempts',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('recovery_id', sa.String(length=36), nullable=False),
+        sa.Column('step', sa.Integer(), nullable=False),
+        sa.Column('number', sa.Integer(), nullable=False),
+        sa.Column('action', sa.String(length=64), nullable=False),
+        sa.Column('status', sa.String(length=16), nullable=False),
+        sa.Column('intended_at', sa.Double(), nullable=False),
+        sa.Column('sent_at', sa.Double(), nullable=True),
+        sa.Column('verify_until', sa.Double(), nullable=True),
+        sa.Column('finished_at', sa.Double(), nullable=True),
+        sa.Column('request_id', sa.String(length=64), nullable=True),
+        sa.Column('detail', sa.Text(), nullable=False),
+        sa.Column('evidence', sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ['recovery_id'],
+            ['recoveries.id'],
+        ),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_attempts')),
+        sa.UniqueConstraint('recovery_id', 'step', 'number', name='uq_attempts_try'),
+    )

@@ -1,0 +1,141 @@
+"""The schema. Times are seconds since the epoch (UTC) as double precision, on every engine.
+
+What must always hold stands here as unique indexes: one active recovery a guest
+(``active_key``), one recovery an episode, one row an attempt.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        'ix': 'ix_%(table_name)s_%(column_0_name)s',
+        'uq': 'uq_%(table_name)s_%(column_0_name)s',
+        'pk': 'pk_%(table_name)s',
+    }
+)
+
+UUID = sa.String(36)
+TIME = sa.Double()
+
+guests = sa.Table(
+    'guests',
+    metadata,
+    sa.Column('server_id', UUID, primary_key=True),
+    sa.Column('project_id', sa.String(64), nullable=False, index=True),
+    sa.Column('status', sa.String(16), nullable=False, index=True),
+    sa.Column('status_reason', sa.String(255), nullable=False, default=''),
+    sa.Column('name', sa.String(255), nullable=False, default=''),
+    sa.Column('generation', sa.Integer, nullable=False, default=1),
+    sa.Column('interval', TIME, nullable=False),
+    sa.Column('missed_limit', sa.Integer, nullable=False),
+    sa.Column('boot_grace', TIME, nullable=False),
+    sa.Column('policy', sa.String(64), nullable=False),
+    sa.Column('enrolled_at', TIME, nullable=False),
+    sa.Column('last_seen', TIME),
+    sa.Column('sequence', sa.BigInteger, nullable=False, default=0),
+    sa.Column('beats', sa.BigInteger, nullable=False, default=0),
+    sa.Column('boot_id', sa.String(64)),
+    sa.Column('services', sa.Text, nullable=False, default='[]'),
+    sa.Column('failures', sa.Integer, nullable=False, default=0),
+    sa.Column('failing_since', TIME),
+    sa.Column('seen_by', sa.String(80)),
+)
+
+gateways = sa.Table(
+    'gateways',
+    metadata,
+    sa.Column('name', sa.String(255), primary_key=True),
+    sa.Column('alive_at', TIME, nullable=False),
+    sa.Column('listening_since', TIME, nullable=False),
+)
+
+alarms = sa.Table(
+    'alarms',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('project_id', sa.String(64), nullable=False, index=True),
+    sa.Column('server_id', UUID, nullable=False, index=True),
+    sa.Column('trigger', sa.String(16), nullable=False),
+    sa.Column('threshold', sa.Integer, nullable=False),
+    sa.Column('aodh_alarm_id', UUID, unique=True),
+    sa.Column('state', sa.String(32), nullable=False),
+    sa.Column('state_at', TIME),
+    sa.Column('created_at', TIME, nullable=False),
+)
+
+policies = sa.Table(
+    'policies',
+    metadata,
+    # '' is the operator's: visible to every project.
+    sa.Column('project_id', sa.String(64), primary_key=True),
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('version', sa.Integer, nullable=False),
+    sa.Column('document', sa.Text, nullable=False),
+    sa.Column('updated_at', TIME, nullable=False),
+)
+
+recoveries = sa.Table(
+    'recoveries',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('server_id', UUID, nullable=False, index=True),
+    # The server's id while the recovery is active, then NULL: at most one is active.
+    sa.Column('active_key', UUID, unique=True),
+    sa.Column('project_id', sa.String(64), nullable=False, index=True),
+    sa.Column('trigger', sa.String(16), nullable=False),
+    sa.Column('episode', sa.String(64), nullable=False),
+    sa.Column('alarm_id', UUID),
+    sa.Column('status', sa.String(16), nullable=False, index=True),
+    sa.Column('reason', sa.Text, nullable=False, default=''),
+    sa.Column('policy', sa.Text, nullable=False),
+    sa.Column('policy_version', sa.Integer, nullable=False),
+    sa.Column('created_at', TIME, nullable=False, index=True),
+    sa.Column('updated_at', TIME, nullable=False),
+    sa.Column('finished_at', TIME),
+    sa.Column('not_before', TIME, nullable=False, default=0),
+    sa.Column('lease_owner', sa.String(255)),
+    sa.Column('lease_until', TIME),
+    sa.Column('fence', sa.Integer, nullable=False, default=0),
+    sa.Column('callbacks', sa.Integer, nullable=False, default=1),
+    sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
+)
+
+attempts = sa.Table(
+    'attempts',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('recovery_id', UUID, sa.ForeignKey('recoveries.id'), nullable=False),
+    sa.Column('step', sa.Integer, nullable=False),
+    sa.Column('number', sa.Integer, nullable=False),
+    sa.Column('action', sa.String(64), nullable=False),
+    sa.Column('status', sa.String(16), nullable=False),
+    sa.Column('intended_at', TIME, nullable=False),
+    sa.Column('sent_at', TIME),
+    sa.Column('verify_until', TIME),
+    sa.Column('finished_at', TIME),
+    sa.Column('request_id', sa.String(64)),
+    sa.Column('detail', sa.Text, nullable=False, default=''),
+    sa.Column('evidence', sa.Text, nullable=False, default='{}'),
+    sa.UniqueConstraint('recovery_id', 'step', 'number', name='uq_attempts_try'),
+)
+
+events = sa.Table(
+    'events',
+    metadata,
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
+    sa.Column('at', TIME, nullable=False, index=True),
+    sa.Column('kind', sa.String(32), nullable=False),
+    sa.Column('project_id', sa.String(64), index=True),
+    sa.Column('server_id', UUID, index=True),
+    sa.Column('recovery_id', UUID, index=True),
+    sa.Column('message', sa.Text, nullable=False),
+    sa.Column('data', sa.Text, nullable=False, default='{}'),
+)
+
+leases = sa.Table(
+    'leases',
+    metadata,
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('owner', sa.String(255), nullable=False),
+    sa.Column('until', TIME, nullable=False),
+)

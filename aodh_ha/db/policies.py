@@ -1,0 +1,70 @@
+"""Recovery policies: the built-in ones, the operator's, and each project's own."""
+
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+
+import sqlalchemy as sa
+
+from aodh_ha.db.models import policies
+from aodh_ha.exceptions import NotFound
+from aodh_ha.rules import policy as rules
+from aodh_ha.rules.policy import Policy
+
+OPERATOR = ''
+"""The project of policies that every project may use."""
+
+
+@cache
+def builtin() -> dict[str, Policy]:
+    """The policies that are shipped, by name; version 0."""
+    folder = resources.files('aodh_ha') / 'policies'
+    found = [rules.parse(f.read_text(), 0) for f in folder.iterdir() if f.name.endswith('.yaml')]
+    return {p.name: p for p in found}
+
+
+def get(connection: sa.Connection, project_id: str, name: str) -> Policy:
+    """The policy of this name: the project's own, else the operator's, else a built-in one."""
+    rows = connection.execute(
+        sa.select(policies)
+        .where(policies.c.name == name, policies.c.project_id.in_((project_id, OPERATOR)))
+        .order_by(policies.c.project_id.desc())
+    ).all()
+    if rows:
+        return rules.parse(rows[0].document, rows[0].version)
+    if name in builtin():
+        return builtin()[name]
+    raise NotFound(f'no policy {name!r}; see "aodh-ha policy list"')
+
+
+def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]:
+    """Every policy the project may use, by name, each with its scope."""
+    found = {p.name: ('built-in', p) for p in builtin().values()}
+    for owner, scope in ((OPERATOR, 'operator'), (project_id, 'project')):
+        rows = connection.execute(sa.select(policies).where(policies.c.project_id == owner))
+        for row in rows.all():
+            found[row.name] = (scope, rules.parse(row.document, row.version))
+    return [found[name] for name in sorted(found)]
+
+
+def save(connection: sa.Connection, project_id: str, policy: Policy, now: float) -> Policy:
+    """Store a policy as its next version; recoveries under way keep theirs."""
+    same = sa.and_(policies.c.project_id == project_id, policies.c.name == policy.name)
+    old = connection.execute(sa.select(policies.c.version).where(same)).scalar()
+    values = {'version': (old or 0) + 1, 'document': policy.document, 'updated_at': now}
+    if old is None:
+        connection.execute(
+            policies.insert().values(project_id=project_id, name=policy.name, **values)
+        )
+    else:
+        connection.execute(policies.update().where(same).values(values))
+    return replace(policy, version=(old or 0) + 1)
+
+
+def delete(connection: sa.Connection, project_id: str, name: str) -> None:
+    """Delete the project's own policy; raises NotFound."""
+    result = connection.execute(
+        policies.delete().where(policies.c.project_id == project_id, policies.c.name == name)
+    )
+    if not result.rowcount:
+        raise NotFound(f'this project has no policy {name!r} of its own')

@@ -1,0 +1,429 @@
+"""Recoveries as a queue in SQL: enqueue, claim, renew, finish; all by compare-and-swap.
+
+No SELECT FOR UPDATE, which Galera does not keep. Whoever holds a recovery writes with the
+fencing number that its claim raised; a write with an older number raises LeaseLost.
+"""
+
+import json
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from aodh_ha.db import audit, guests
+from aodh_ha.db.database import rowcount
+from aodh_ha.db.models import attempts, recoveries
+from aodh_ha.exceptions import LeaseLost, NotFound
+from aodh_ha.rules import policy as policy_rules
+from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.policy import Policy
+from aodh_ha.rules.recovery import (
+    ACTIVE,
+    INTENDED,
+    LEFT_ALONE,
+    QUEUED,
+    RUNNING,
+    SENT,
+    Attempt,
+    Recovery,
+)
+
+HEADS = 8
+"""Claim at random among this many first rows: with everybody at the very first one, 70 to
+80 % of the claims are lost (measured with 8 processes)."""
+
+RECHECK = 300.0
+"""Seconds after which an alarm that lasts looks again at a server that was left alone."""
+
+
+def _recovery(row: Any) -> Recovery:
+    values = dict(row._mapping)
+    values.pop('active_key')
+    version = values.pop('policy_version')
+    values['policy'] = policy_rules.parse(values['policy'], version)
+    return Recovery(**values)
+
+
+def _attempt(row: Any) -> Attempt:
+    values = dict(row._mapping)
+    values['evidence'] = json.loads(values['evidence'])
+    return Attempt(**values)
+
+
+def enqueue(
+    connection: sa.Connection,
+    guest: Guest,
+    policy: Policy,
+    trigger: str,
+    alarm_id: str | None,
+    reason: str,
+    now: float,
+) -> tuple[Recovery, bool]:
+    """Open the recovery of this silence, or join the one that is open; returns it and
+    whether it was opened (or opened again).
+
+    One row an episode and one active row a guest are unique indexes, so callbacks that
+    arrive together, twice or late end in the same recovery.
+    """
+    episode = guest.episode(trigger)
+    values = {
+        'id': str(uuid.uuid4()),
+        'server_id': guest.server_id,
+        'active_key': guest.server_id,
+        'project_id': guest.project_id,
+        'trigger': trigger,
+        'episode': episode,
+        'alarm_id': alarm_id,
+        'status': QUEUED,
+        'reason': reason,
+        'policy': policy.document,
+        'policy_version': policy.version,
+        'created_at': now,
+        'updated_at': now,
+    }
+    existing = _existing(connection, guest.server_id, episode)
+    if existing is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(recoveries.insert().values(values))
+        except exc.IntegrityError:
+            existing = _existing(connection, guest.server_id, episode)
+            if existing is None:  # the row that was in the way has just ended or gone
+                raise
+        else:
+            audit.record(
+                connection,
+                now,
+                'opened',
+                reason,
+                project_id=guest.project_id,
+                server_id=guest.server_id,
+                recovery_id=str(values['id']),
+                data={'trigger': trigger, 'episode': episode, 'alarm_id': alarm_id},
+            )
+            return get(connection, str(values['id'])), True
+    connection.execute(
+        recoveries.update()
+        .where(recoveries.c.id == existing.id)
+        .values(callbacks=recoveries.c.callbacks + 1)
+    )
+    reopened = _reopen(connection, existing, now)
+    return get(connection, existing.id), reopened
+
+
+def _existing(connection: sa.Connection, server_id: str, episode: str) -> Recovery | None:
+    same = sa.and_(recoveries.c.server_id == server_id, recoveries.c.episode == episode)
+    row = connection.execute(
+        sa.select(recoveries)
+        .where(sa.or_(recoveries.c.active_key == server_id, same))
+        # NULLs sort differently on each engine; the active one first, explicitly.
+        .order_by(sa.case((recoveries.c.active_key.is_(None), 1), else_=0))
+        .limit(1)
+    ).first()
+    return _recovery(row) if row else None
+
+
+def _reopen(connection: sa.Connection, recovery: Recovery, now: float) -> bool:
+    """Look again at a server that was left alone: its owner may have started it since."""
+    if recovery.status != LEFT_ALONE or now - (recovery.finished_at or now) < RECHECK:
+        return False
+    values = {
+        'status': QUEUED,
+        'active_key': recovery.server_id,
+        'finished_at': None,
+        'not_before': 0,
+        'lease_owner': None,
+        'lease_until': None,
+        'updated_at': now,
+    }
+    same = sa.and_(recoveries.c.id == recovery.id, recoveries.c.status == LEFT_ALONE)
+    try:
+        with connection.begin_nested():
+            result = connection.execute(recoveries.update().where(same).values(values))
+    except exc.IntegrityError:
+        return False
+    if rowcount(result):
+        audit.record(
+            connection,
+            now,
+            'reopened',
+            'the alarm lasts; looking again',
+            project_id=recovery.project_id,
+            server_id=recovery.server_id,
+            recovery_id=recovery.id,
+        )
+    return bool(rowcount(result))
+
+
+def get(connection: sa.Connection, recovery_id: str, project_id: str | None = None) -> Recovery:
+    """A recovery, of this project unless project_id is None; raises NotFound."""
+    query = sa.select(recoveries).where(recoveries.c.id == recovery_id)
+    if project_id is not None:
+        query = query.where(recoveries.c.project_id == project_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f'no recovery {recovery_id} in this project')
+    return _recovery(row)
+
+
+def find(
+    connection: sa.Connection,
+    project_id: str | None = None,
+    server_id: str | None = None,
+    active: bool | None = None,
+    limit: int = 1000,
+) -> list[Recovery]:
+    """The newest recoveries, newest first; project_id None means all projects."""
+    query = sa.select(recoveries)
+    if project_id is not None:
+        query = query.where(recoveries.c.project_id == project_id)
+    if server_id is not None:
+        query = query.where(recoveries.c.server_id == server_id)
+    if active is not None:
+        key = recoveries.c.active_key
+        query = query.where(key.is_not(None) if active else key.is_(None))
+    query = query.order_by(recoveries.c.created_at.desc(), recoveries.c.id).limit(limit)
+    return [_recovery(r) for r in connection.execute(query).all()]
+
+
+def history(connection: sa.Connection, recovery_id: str) -> list[Attempt]:
+    """Every attempt of a recovery, oldest first."""
+    query = sa.select(attempts).where(attempts.c.recovery_id == recovery_id)
+    query = query.order_by(attempts.c.intended_at, attempts.c.step, attempts.c.number)
+    return [_attempt(r) for r in connection.execute(query).all()]
+
+
+def claim(connection: sa.Connection, owner: str, now: float, lease: float) -> Recovery | None:
+    """Claim one recovery that nobody holds, for ``lease`` seconds; None if there is none."""
+    free = sa.or_(recoveries.c.lease_until.is_(None), recoveries.c.lease_until < now)
+    heads: Sequence[Any] = connection.execute(
+        sa.select(recoveries.c.id, recoveries.c.fence)
+        .where(recoveries.c.active_key.is_not(None), recoveries.c.not_before <= now, free)
+        .order_by(recoveries.c.created_at)
+        .limit(HEADS)
+    ).all()
+    for head in random.sample(heads, len(heads)):  # noqa: S311 - spreads load, guards nothing
+        result = connection.execute(
+            recoveries.update()
+            .where(
+                recoveries.c.id == head.id,
+                recoveries.c.fence == head.fence,
+                recoveries.c.active_key.is_not(None),
+                free,
+            )
+            .values(
+                status=RUNNING,
+                lease_owner=owner,
+                lease_until=now + lease,
+                fence=recoveries.c.fence + 1,
+                updated_at=now,
+            )
+        )
+        if rowcount(result):
+            return get(connection, head.id)
+    return None
+
+
+def renew(connection: sa.Connection, recovery: Recovery, now: float, lease: float) -> None:
+    """Hold the lease longer; raises LeaseLost."""
+    _fenced(connection, recovery, {'lease_until': now + lease})
+
+
+def release(
+    connection: sa.Connection, recovery: Recovery, now: float, not_before: float, reason: str
+) -> None:
+    """Give the recovery back for a later claim; raises LeaseLost."""
+    values = {
+        'status': QUEUED,
+        'lease_owner': None,
+        'lease_until': None,
+        'not_before': not_before,
+        'reason': reason,
+        'updated_at': now,
+    }
+    _fenced(connection, recovery, values)
+
+
+def finish(
+    connection: sa.Connection, recovery: Recovery, now: float, status: str, reason: str
+) -> None:
+    """End the recovery; raises LeaseLost."""
+    _fenced(connection, recovery, _ended(now, status, reason))
+    audit.record(
+        connection,
+        now,
+        status,
+        reason,
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+    )
+
+
+def end_of_guest(connection: sa.Connection, server_id: str, now: float, reason: str) -> None:
+    """End a forgotten guest's active recovery, whoever holds it."""
+    row = connection.execute(
+        sa.select(recoveries).where(recoveries.c.active_key == server_id)
+    ).one_or_none()
+    if row is None:
+        return
+    values = _ended(now, LEFT_ALONE, reason) | {'fence': recoveries.c.fence + 1}
+    connection.execute(
+        recoveries.update()
+        .where(recoveries.c.id == row.id, recoveries.c.status.in_(ACTIVE))
+        .values(values)
+    )
+    audit.record(
+        connection,
+        now,
+        LEFT_ALONE,
+        reason,
+        project_id=row.project_id,
+        server_id=server_id,
+        recovery_id=row.id,
+    )
+
+
+def intend(
+    connection: sa.Connection, recovery: Recovery, attempt: Attempt, now: float, guest: Guest
+) -> bool:
+    """Record an action before it is made; False when the guest was heard in the meantime.
+
+    The last look at the guest and the record are one transaction, so nothing is done to a
+    guest whose heartbeat is already written. Raises LeaseLost.
+    """
+    _fenced(connection, recovery, {'updated_at': now})
+    latest = guests.get(connection, guest.server_id)
+    if latest.last_seen != guest.last_seen and recovery.trigger == 'heartbeat':
+        return False
+    if recovery.trigger == 'service' and not latest.failures:
+        return False
+    values = asdict(attempt) | {'evidence': json.dumps(attempt.evidence)}
+    connection.execute(attempts.insert().values(values))
+    audit.record(
+        connection,
+        now,
+        'intended',
+        f'{attempt.action}: {attempt.detail}',
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+        data={'attempt': attempt.number, 'evidence': attempt.evidence},
+    )
+    return True
+
+
+def sent(
+    connection: sa.Connection,
+    recovery: Recovery,
+    attempt: Attempt,
+    now: float,
+    request_id: str | None,
+    verify_until: float,
+    message: str,
+) -> None:
+    """Record that Nova took the action; raises LeaseLost."""
+    _fenced(connection, recovery, {'updated_at': now, 'reason': message})
+    values = {
+        'status': SENT,
+        'sent_at': now,
+        'request_id': request_id,
+        'verify_until': verify_until,
+    }
+    _attempt_was(connection, attempt, INTENDED, values)
+    audit.record(
+        connection,
+        now,
+        'sent',
+        f'{attempt.action}: {message}',
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+        data={'request_id': request_id},
+    )
+
+
+def conclude(
+    connection: sa.Connection,
+    recovery: Recovery,
+    attempt: Attempt,
+    now: float,
+    status: str,
+    reason: str,
+) -> None:
+    """Record how an attempt ended; raises LeaseLost."""
+    _fenced(connection, recovery, {'updated_at': now, 'reason': f'{attempt.action}: {reason}'})
+    _attempt_was(
+        connection,
+        attempt,
+        attempt.status,
+        {'status': status, 'finished_at': now, 'detail': reason},
+    )
+    audit.record(
+        connection,
+        now,
+        status,
+        f'{attempt.action}: {reason}',
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+    )
+
+
+def refuse(connection: sa.Connection, recovery: Recovery, attempt: Attempt, now: float) -> None:
+    """Record a step that was not taken; raises LeaseLost."""
+    _fenced(connection, recovery, {'updated_at': now})
+    values = asdict(attempt) | {'evidence': json.dumps(attempt.evidence)}
+    connection.execute(attempts.insert().values(values))
+    audit.record(
+        connection,
+        now,
+        attempt.status,
+        f'{attempt.action}: {attempt.detail}',
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+        data={'evidence': attempt.evidence},
+    )
+
+
+def _ended(now: float, status: str, reason: str) -> dict[str, Any]:
+    return {
+        'status': status,
+        'reason': reason,
+        'active_key': None,
+        'finished_at': now,
+        'lease_owner': None,
+        'lease_until': None,
+        'updated_at': now,
+    }
+
+
+def _fenced(connection: sa.Connection, recovery: Recovery, values: dict[str, Any]) -> None:
+    result = connection.execute(
+        recoveries.update()
+        .where(
+            recoveries.c.id == recovery.id,
+            recoveries.c.fence == recovery.fence,
+            recoveries.c.status == RUNNING,
+        )
+        .values(values)
+    )
+    if not rowcount(result):
+        raise LeaseLost(f'recovery {recovery.id} was taken over or ended')
+
+
+def _attempt_was(
+    connection: sa.Connection, attempt: Attempt, status: str, values: dict[str, Any]
+) -> None:
+    result = connection.execute(
+        attempts.update()
+        .where(attempts.c.id == attempt.id, attempts.c.status == status)
+        .values(values)
+    )
+    if not rowcount(result):
+        raise LeaseLost(f'attempt {attempt.id} is no longer {status}')

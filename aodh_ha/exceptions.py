@@ -1,0 +1,77 @@
+"""Errors that say what was wrong, where, and what to do.
+
+A class's docstring is its title: what an operator sees first. Nothing here knows HTTP.
+"""
+
+
+class AodhHAError(Exception):
+    """aodh-ha could not do this"""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @property
+    def title(self) -> str:
+        """One line: the first line of the class's docstring."""
+        return (self.__doc__ or self.__class__.__name__).strip().splitlines()[0]
+
+
+class ConfigurationError(AodhHAError):
+    """The configuration is not usable"""
+
+
+class InvalidRequest(AodhHAError):
+    """The request is not valid"""
+
+
+class NotFound(AodhHAError):
+    """There is no such thing"""
+
+
+class Conflict(AodhHAError):
+    """This is not possible in the present state"""
+
+
+class BadSignature(AodhHAError):
+    """The signature is missing or wrong"""
+
+
+class ClockSkew(AodhHAError):
+    """The request's time is too far from the server's"""
+
+    def __init__(self, detail: str, server_time: float) -> None:
+        super().__init__(detail)
+        self.server_time = server_time
+
+
+class ReplayedSequence(AodhHAError):
+    """The heartbeat's sequence was seen before"""
+
+    def __init__(self, detail: str, last_sequence: int) -> None:
+        super().__init__(detail)
+        self.last_sequence = last_sequence
+
+
+class InvalidPolicy(InvalidRequest):
+    """The recovery policy is not valid"""
+
+
+class DatabaseAway(AodhHAError):
+    """The database does not answer"""
+
+
+class LeaseLost(AodhHAError):
+    """Another worker holds this recovery now"""
+
+
+class CloudAway(AodhHAError):
+    """The cloud's API does not answer; nothing was changed by this call"""
+
+
+class OutcomeUnknown(AodhHAError):
+    """The cloud's API broke off; the action may or may not have been taken"""
+
+
+class ActionRefused(AodhHAError):
+    """The cloud's API refused the action"""

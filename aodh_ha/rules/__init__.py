@@ -1,0 +1,1 @@
+"""What this project knows: pure values and decisions, no I/O; the clock is always an argument."""

@@ -1,0 +1,123 @@
+"""What an Aodh alarm is to this project, and what its notification says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aodh_ha.exceptions import InvalidRequest
+from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.heartbeat import json_object
+
+OK, ALARM, INSUFFICIENT = 'ok', 'alarm', 'insufficient data'
+STATES = (OK, ALARM, INSUFFICIENT)
+
+RESOURCE_TYPE = 'aodh_ha_guest'
+ARCHIVE_POLICY = 'aodh-ha-heartbeat'
+GRANULARITY = 10
+"""Seconds; the finest of the archive policy."""
+
+MISSED, SERVICE_FAILURES, HEARTBEAT = (
+    'guest.heartbeat.missed',
+    'guest.service.failures',
+    'guest.heartbeat',
+)
+TRIGGERS = {'heartbeat': MISSED, 'service': SERVICE_FAILURES}
+"""What an alarm watches: the meter behind each trigger of a recovery."""
+
+MAX_TEXT = 2000
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm of ours: which guest it is for, and the Aodh alarm that carries it."""
+
+    id: str
+    project_id: str
+    server_id: str
+    trigger: str
+    """``heartbeat`` or ``service``."""
+    threshold: int
+    aodh_alarm_id: str | None
+    state: str
+    """As Aodh last told us."""
+    state_at: float | None
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Notification:
+    """The body that Aodh's notifier posts (the same from 14.0.0 to 23.0.0)."""
+
+    alarm_id: str
+    previous: str
+    current: str
+    reason: str
+
+
+def parse_notification(body: bytes) -> Notification:
+    """Read Aodh's notification; raises InvalidRequest naming the field.
+
+    ``reason_data`` is not read: with repeat_actions its disposition is wrong in Aodh 23.
+    """
+    data = json_object(body)
+    for name in ('alarm_id', 'current'):
+        if not isinstance(data.get(name), str):
+            raise InvalidRequest(f'{name} must be a string, as Aodh sends it')
+    if data['current'] not in STATES:
+        raise InvalidRequest(f'current must be one of {", ".join(STATES)}')
+    return Notification(
+        alarm_id=data['alarm_id'][:64],
+        previous=str(data.get('previous', ''))[:64],
+        current=data['current'],
+        reason=str(data.get('reason', ''))[:MAX_TEXT],
+    )
+
+
+def why_not_recover(guest: Guest, trigger: str, listening_since: float | None, now: float) -> str:
+    """Why an alarm opens no recovery; empty when it should.
+
+    The alarm is a claim made from samples some seconds old; the heartbeats that the
+    database knows are what the samples were made from, so they are asked again.
+    """
+    if guest.status != 'enrolled':
+        return f'the guest is {guest.status}, not enrolled'
+    if listening_since is None:
+        return "no gateway listens: the silence is ours, not the guest's"
+    missed = guest.missed(now, listening_since)
+    if trigger == 'service':
+        return '' if guest.failures else 'all services are reported healthy again'
+    if missed < guest.missed_limit:
+        return f'{missed} heartbeats missed, fewer than {guest.missed_limit}: it is heard again'
+    return ''
+
+
+def definition(
+    guest: Guest, trigger: str, threshold: int, alarm_url: str, telemetry_url: str
+) -> dict[str, Any]:
+    """The alarm as aodhclient's ``alarm.create`` takes it.
+
+    Created in state ``ok``: a new Aodh alarm starts in insufficient data, from where a guest
+    that was never heard makes no transition. ``repeat_actions``: Aodh delivers at most once,
+    so the callback is repeated every evaluation while the alarm lasts; repeats join the
+    recovery they opened. Insufficient data goes to a URL that never recovers anything.
+    """
+    return {
+        'name': f'aodh-ha {trigger} {guest.name or guest.server_id} {guest.server_id[:8]}',
+        'description': f'{TRIGGERS[trigger]} >= {threshold} of server {guest.server_id}',
+        'type': 'gnocchi_resources_threshold',
+        'state': OK,
+        'severity': 'critical',
+        'repeat_actions': True,
+        'alarm_actions': [alarm_url],
+        'ok_actions': [alarm_url],
+        'insufficient_data_actions': [telemetry_url],
+        'gnocchi_resources_threshold_rule': {
+            'metric': TRIGGERS[trigger],
+            'resource_type': RESOURCE_TYPE,
+            'resource_id': guest.resource_id,
+            'aggregation_method': 'max',
+            'comparison_operator': 'ge',
+            'threshold': float(threshold),
+            'granularity': GRANULARITY,
+            'evaluation_periods': 1,
+        },
+    }

@@ -1,0 +1,54 @@
+"""What holds a recovery back."""
+
+from aodh_ha.rules.recovery import Evidence, Finish, Wait
+
+BUSY_RECHECK = 5.0
+"""Seconds until a server that Nova is busy with is looked at again."""
+
+INTENT = {
+    'stopped': 'it is stopped',
+    'paused': 'it is paused',
+    'suspended': 'it is suspended',
+    'shelved': 'it is shelved',
+    'shelved_offloaded': 'it is shelved',
+    'rescued': 'it is rescued',
+    'resized': 'a resize waits to be confirmed',
+    'soft-delete': 'it is deleted',
+    'deleted': 'it is deleted',
+    'building': 'it is being built',
+}
+"""Nova's vm_state where somebody wants the server to be as it is."""
+
+REBOOTING = (
+    'reboot_started',
+    'reboot_pending',
+    'rebooting',
+    'reboot_started_hard',
+    'reboot_pending_hard',
+    'rebooting_hard',
+)
+
+
+def intent(evidence: Evidence, project_id: str) -> Finish | None:
+    """Leave a server alone that a person switched off, locked or is working on."""
+    server = evidence.server
+    if server is None:
+        return Finish('left_alone', 'Nova has no such server any more')
+    if server.project_id != project_id:
+        return Finish('left_alone', 'the server belongs to another project than the guest')
+    if server.locked:
+        return Finish('left_alone', 'its owner locked it')
+    if server.vm_state in INTENT:
+        return Finish('left_alone', f'{INTENT[server.vm_state]}, which is not a failure')
+    return None
+
+
+def busy(evidence: Evidence) -> Wait | None:
+    """Wait while Nova carries out another task on the server.
+
+    A reboot in progress does not hold back a later step: on a dead host it never ends.
+    """
+    task = evidence.server.task_state if evidence.server else None
+    if task and task not in REBOOTING:
+        return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
+    return None

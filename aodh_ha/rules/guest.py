@@ -1,0 +1,63 @@
+"""A guest, as the database knows it."""
+
+from dataclasses import dataclass
+
+from aodh_ha.rules import heartbeat
+from aodh_ha.rules.heartbeat import Service
+
+PENDING, ENROLLED, REFUSED = 'pending', 'enrolled', 'refused'
+
+
+@dataclass(frozen=True)
+class Guest:
+    """An enrolled guest. Times are seconds since the epoch by the server's clock."""
+
+    server_id: str
+    project_id: str
+    status: str
+    """``pending`` until a worker saw in Nova whose server it is, then ``enrolled`` or ``refused``."""
+    status_reason: str
+    name: str
+    generation: int
+    """Of its key; raised by rotation, older ones are refused."""
+    interval: float
+    missed_limit: int
+    boot_grace: float
+    policy: str
+    enrolled_at: float
+    last_seen: float | None
+    sequence: int
+    beats: int
+    """Heartbeats received since enrolment."""
+    boot_id: str | None
+    services: tuple[Service, ...]
+    failures: int
+    """Consecutive failed checks of its worst service, as last reported."""
+    failing_since: float | None
+    seen_by: str | None
+    """Which way the last sign of life came: ``agent`` or ``ceilometer:<meter>``."""
+
+    @property
+    def resource_id(self) -> str:
+        """Its Gnocchi resource."""
+        return heartbeat.resource_id(self.server_id)
+
+    def missed(self, now: float, listening_since: float) -> int:
+        """Consecutive heartbeats missed; see rules.heartbeat.missed."""
+        return heartbeat.missed(
+            last_seen=self.last_seen,
+            enrolled_at=self.enrolled_at,
+            interval=self.interval,
+            boot_grace=self.boot_grace,
+            listening_since=listening_since,
+            now=now,
+        )
+
+    def episode(self, trigger: str) -> str:
+        """Names one silence (or one service failure): what a new alarm is deduplicated by.
+
+        It changes as soon as the guest is heard again, so a second failure is a new one.
+        """
+        if trigger == 'service':
+            return f'service:{self.failing_since or 0:.3f}'
+        return f'silent:{self.last_seen or self.enrolled_at:.3f}'

@@ -1,0 +1,225 @@
+"""What a heartbeat is, how it is signed, and when one is missed."""
+
+import hashlib
+import hmac
+import json
+import math
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from aodh_ha.exceptions import BadSignature, ClockSkew, InvalidRequest
+
+SCHEME = 'AODH-HA-HMAC-SHA256'
+MAX_BODY = 16 * 1024
+"""Bytes of a heartbeat's body; a full report of 64 services takes about 6 KiB."""
+MAX_SERVICES = 64
+MAX_SEQUENCE = 2**62
+"""Sequences stay inside a signed 64-bit column on every database."""
+
+RESOURCE_NAMESPACE = uuid.UUID('6f0bb3c5-9f0b-5d0a-8f0d-3f5a0a0d6a11')
+
+_FIELD = re.compile(r'([a-z]+)="([^"\\]{0,200})"')
+_UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
+
+
+def is_uuid(text: object) -> bool:
+    """Whether text is a UUID in Nova's form (lower case, with hyphens)."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def resource_id(server_id: str) -> str:
+    """The Gnocchi resource of a guest.
+
+    Gnocchi's resource ids are unique over all resource types and Ceilometer already owns
+    the server's UUID as type ``instance``, so a guest's resource gets a UUID derived from it.
+    """
+    return str(uuid.uuid5(RESOURCE_NAMESPACE, server_id))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the Authorization header of a heartbeat says, not yet believed."""
+
+    guest: str
+    generation: int
+    time: int
+    """Seconds since the epoch by the guest's clock; proves freshness, nothing else."""
+    sequence: int
+    signature: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service inside the guest, as the agent last checked it."""
+
+    name: str
+    state: str
+    """``ok`` or ``failed``."""
+    failures: int
+    """Consecutive failed checks."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The body of a heartbeat."""
+
+    boot_id: str | None = None
+    agent: str | None = None
+    services: tuple[Service, ...] = ()
+
+
+def parse_authorization(header: str | None) -> Claim:
+    """Read the Authorization header of a heartbeat.
+
+    Raises BadSignature when it is absent or not of the form that the agent sends.
+    """
+    how = (
+        f'send Authorization: {SCHEME} guest="<server UUID>", generation="1", '
+        'time="<unix seconds>", sequence="<n>", signature="<hex>"'
+    )
+    if not header:
+        raise BadSignature(f'no Authorization header; {how}')
+    scheme, _, rest = header.partition(' ')
+    if scheme != SCHEME:
+        raise BadSignature(f'the Authorization scheme is not {SCHEME}; {how}')
+    fields = dict(_FIELD.findall(rest[:1024]))
+    try:
+        claim = Claim(
+            guest=fields['guest'],
+            generation=int(fields['generation']),
+            time=int(fields['time']),
+            sequence=int(fields['sequence']),
+            signature=fields['signature'],
+        )
+    except (KeyError, ValueError) as e:
+        raise BadSignature(f'the Authorization header lacks a valid {e.args[0]}; {how}') from None
+    if not is_uuid(claim.guest) or not 0 < claim.sequence < MAX_SEQUENCE:
+        raise BadSignature(f'guest must be a UUID and sequence between 1 and 2^62; {how}')
+    return claim
+
+
+def sign(
+    key: str,
+    method: str,
+    path: str,
+    guest: str,
+    generation: int,
+    time: int,
+    sequence: int,
+    body: bytes,
+) -> str:
+    """The signature of a request: hex HMAC-SHA256 over its parts, one a line."""
+    digest = hashlib.sha256(body).hexdigest()
+    text = '\n'.join([method, path, guest, str(generation), str(time), str(sequence), digest])
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def sign_reply(key: str, status: int, sequence: int, body: bytes) -> str:
+    """The signature of a reply, so that a guest never obeys anybody else."""
+    text = '\n'.join(['reply', str(status), str(sequence), hashlib.sha256(body).hexdigest()])
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def verify(claim: Claim, key: str, method: str, path: str, body: bytes) -> None:
+    """Raise BadSignature unless the claim was signed with this key."""
+    good = sign(key, method, path, claim.guest, claim.generation, claim.time, claim.sequence, body)
+    # Bytes, because compare_digest refuses a str that is not ASCII.
+    if not hmac.compare_digest(good.encode(), claim.signature.encode()):
+        raise BadSignature('the signature does not fit this guest, generation and body')
+
+
+def verify_time(claim: Claim, now: float, max_skew: float) -> None:
+    """Raise ClockSkew when the claim's time is more than max_skew seconds from now."""
+    if abs(now - claim.time) > max_skew:
+        raise ClockSkew(
+            f"time {claim.time} is more than {max_skew:g} s from this server's; "
+            'correct the clock or send with server_time',
+            server_time=now,
+        )
+
+
+def parse_report(body: bytes) -> Report:
+    """Read the body of a heartbeat; empty means nothing to report.
+
+    Raises InvalidRequest naming the field.
+    """
+    if not body:
+        return Report()
+    data = json_object(body)
+    services = data.get('services', [])
+    if not isinstance(services, list) or len(services) > MAX_SERVICES:
+        raise InvalidRequest(f'services must be a list of at most {MAX_SERVICES}')
+    return Report(
+        boot_id=_text(data, 'boot_id'),
+        agent=_text(data, 'agent'),
+        services=tuple(_service(n, s) for n, s in enumerate(services)),
+    )
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in body; raises InvalidRequest for anything else."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InvalidRequest('the body is not JSON') from None
+    if not isinstance(data, dict):
+        raise InvalidRequest(f'the body must be a JSON object, not {type(data).__name__}')
+    return data
+
+
+def _text(data: dict[str, Any], name: str, limit: int = 64) -> str | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > limit or '\x00' in value:
+        raise InvalidRequest(f'{name} must be a string of at most {limit} characters')
+    return value
+
+
+def _service(n: int, data: Any) -> Service:
+    where = f'services[{n}]'
+    if not isinstance(data, dict):
+        raise InvalidRequest(f'{where} must be an object with name, state and failures')
+    name = _text(data, 'name')
+    state, failures = data.get('state'), data.get('failures', 0)
+    if not name:
+        raise InvalidRequest(f'{where}.name must be a string')
+    if state not in ('ok', 'failed'):
+        raise InvalidRequest(f'{where}.state must be "ok" or "failed"')
+    if type(failures) is not int or not 0 <= failures < 2**31:
+        raise InvalidRequest(f'{where}.failures must be an integer from 0')
+    return Service(name, state, failures)
+
+
+def slack(interval: float) -> float:
+    """Seconds that a heartbeat may be late before it counts as missed.
+
+    A tenth of the interval for jitter and the network, never under 1 s, because the gateway
+    writes what it received every half second.
+    """
+    return max(1.0, interval / 10)
+
+
+def missed(
+    *,
+    last_seen: float | None,
+    enrolled_at: float,
+    interval: float,
+    boot_grace: float,
+    listening_since: float,
+    now: float,
+) -> int:
+    """Consecutive heartbeats missed: 0 when healthy.
+
+    Silence counts only while somebody listened: a gateway that was away, or whose clock
+    jumped, starts the count anew (``listening_since``), so an outage of ours is never an
+    outage of the guests. A guest that was never heard is counted from the end of its boot
+    grace. All arguments in seconds (times since the epoch, by the server's clock).
+    """
+    start = last_seen if last_seen is not None else enrolled_at + boot_grace
+    # A last_seen in the future is left over from before the server's clock was set back.
+    start = listening_since if start > now + boot_grace + interval else start
+    late = now - max(start, listening_since) - slack(interval)
+    return max(0, math.floor(late / interval))
