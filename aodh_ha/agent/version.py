@@ -1,0 +1,3 @@
+"""The agent's version, in a module of its own: see __main__.py."""
+
+VERSION = '0.1.0'

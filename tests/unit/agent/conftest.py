@@ -1,0 +1,153 @@
+"""A small gateway that checks the agent's signatures by its own reading of the protocol."""
+
+import hashlib
+import hmac
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+GUEST = '6c1f0c0e-6f0c-4a41-9b0e-2f6f3f0c8f11'
+KEY = 'a-key-that-must-never-be-logged'
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """The condition's value once it is true; fails after the bound."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.005)
+    raise AssertionError(f'not within {seconds} s')
+
+
+@dataclass
+class Gateway:
+    """What a gateway knows, and how it is told to answer."""
+
+    key: str = KEY
+    interval: float = 0.05
+    skew: float = 0.0  # how far its clock is ahead of this machine's, seconds
+    sign: bool = True
+    last_sequence: int = 0
+    answer: Callable[[], tuple[int, bytes, dict[str, str]] | None] = lambda: None
+    beats: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    url: str = ''
+
+    def reply(self, path: str, headers: Any, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        self.paths.append(path)
+        self.headers.append(dict(headers))
+        given = self.answer()
+        if given:
+            return given
+        found = dict(re.findall(r'(\w+)="([^"]*)"', headers['Authorization']))
+        assert headers['Authorization'].startswith('AODH-HA-HMAC-SHA256 ')
+        text = '\n'.join(
+            [
+                'POST',
+                '/v1/heartbeats',
+                found['guest'],
+                found['generation'],
+                found['time'],
+                found['sequence'],
+                hashlib.sha256(body).hexdigest(),
+            ]
+        )
+        right = hmac.new(self.key.encode(), text.encode(), 'sha256').hexdigest()
+        if not hmac.compare_digest(right, found['signature']):
+            return self.error(401, {'code': 'bad_signature'}, None)
+        now = time.time() + self.skew
+        if abs(int(found['time']) - now) > 30:
+            return self.error(401, {'code': 'clock_skew', 'server_time': now}, found['sequence'])
+        if int(found['sequence']) <= self.last_sequence:
+            told = {'code': 'replayed_sequence', 'last_sequence': self.last_sequence}
+            return self.error(409, told, found['sequence'])
+        self.last_sequence = int(found['sequence'])
+        self.beats.append({**json.loads(body), **found, 'at': time.monotonic()})
+        told = {
+            'interval': self.interval,
+            'server_time': now,
+            'sequence': self.last_sequence,
+            'commands': [],
+        }
+        return self.signed(202, json.dumps(told).encode(), found['sequence'])
+
+    def error(
+        self, status: int, error: dict[str, Any], sequence: str | None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        self.refused.append(error['code'])
+        return self.signed(status, json.dumps({'errors': [error]}).encode(), sequence)
+
+    def signed(
+        self, status: int, body: bytes, sequence: str | None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        if sequence is None or not self.sign:
+            return status, body, {}
+        text = f'reply\n{status}\n{sequence}\n{hashlib.sha256(body).hexdigest()}'
+        signature = hmac.new(self.key.encode(), text.encode(), 'sha256').hexdigest()
+        return status, body, {'X-Aodh-HA-Signature': signature}
+
+
+def serve(reply: Callable[[str, Any, bytes], tuple[int, bytes, dict[str, str]]]) -> Any:
+    """An HTTP server in a thread; its address stands in `.url`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers.get('Content-Length') or 0)
+            status, body, headers = reply(self.path, self.headers, self.rfile.read(length))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+        url = ''
+
+        def handle_error(self, *_: Any) -> None:
+            pass
+
+    server = Server(('127.0.0.1', 0), Handler)
+    server.url = f'http://127.0.0.1:{server.server_address[1]}'
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def make_gateway() -> Iterator[Callable[..., Gateway]]:
+    servers = []
+
+    def make(**kw: Any) -> Gateway:
+        gateway = Gateway(**kw)
+        server = serve(gateway.reply)
+        servers.append(server)
+        gateway.url = server.url
+        return gateway
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def gateway(make_gateway: Callable[..., Gateway]) -> Gateway:
+    return make_gateway()
