@@ -18,6 +18,7 @@ ALLOWED = {
     'aodh_ha.agent': set(),
     'aodh_ha.exceptions': set(),
     'aodh_ha.opts': {'aodh_ha.exceptions'},
+    'aodh_ha.keys': {'aodh_ha.exceptions'},
     'aodh_ha.metrics': {'aodh_ha.rules', 'aodh_ha.exceptions', 'aodh_ha.opts'},
     'aodh_ha.policies': set(),
     'aodh_ha.rules': {'aodh_ha.exceptions', 'aodh_ha.policies'},
@@ -27,14 +28,14 @@ ALLOWED = {
     'aodh_ha.recovery': BELOW_RECOVERY,
     'aodh_ha.testing': BELOW_WORKER,
     'aodh_ha.reconciler': BELOW_WORKER,
-    'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.reconciler'},
+    'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.reconciler', 'aodh_ha.keys'},
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler'},
     # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
     'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.nova'},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.
-    'webhook': BELOW_DB | {'aodh_ha.db'},
+    'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys'},
     'aodh_ha.cmd': BELOW_WORKER
-    | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc', 'webhook'},
+    | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc', 'aodh_ha.keys', 'webhook'},
 }
 
 # Libraries that have one place, and that place.
@@ -91,6 +92,8 @@ def violations(module: str, source: str, *, package: bool = False) -> list[str]:
     found = []
     for line, name in imports(module, source, package=package):
         library = name.split('.')[0]
+        if name == 'aodh_ha.__version__' and part != 'aodh_ha.agent':
+            continue
         if library in {'aodh_ha', 'webhook'}:
             if not within(name, allowed | {part}):
                 found.append(f'{module}:{line} {part} must not import {name}')
@@ -148,6 +151,7 @@ def test_the_agent_is_written_for_python_3_6():
         ('webhook.app', 'def f():\n    from aodh_ha.worker import x', 'webhook.app:2'),
         ('webhook.app', 'from aodh_ha import *', 'must not import aodh_ha.*'),
         ('aodh_ha.agent.main', 'from aodh_ha import exceptions', 'import aodh_ha.exceptions'),
+        ('aodh_ha.agent.main', 'from aodh_ha import __version__', 'import aodh_ha.__version__'),
         ('aodh_ha.agent.main', 'import requests', 'only the standard library'),
         ('aodh_ha.cmd.serve', 'import tooz', 'belongs in no module'),
         ('aodh_ha.cmd.serve', 'from tests import conftest', 'not part of the product'),
@@ -169,6 +173,7 @@ def test_an_import_that_runs_upward_is_found(module, source, words):
         ('aodh_ha.rules.heartbeat', 'import hmac, urllib.parse\nfrom datetime import datetime'),
         ('aodh_ha.cmd.serve', 'import webhook.app\nfrom aodh_ha import worker'),
         ('webhook.v1.alarms', 'from aodh_ha.db import queue\nfrom webhook import errors'),
+        ('webhook.app', 'from aodh_ha import __version__, keys'),
         ('aodh_ha.agent.main', 'from .transport import exchange\nimport aodh_ha.agent.checks'),
     ],
 )
