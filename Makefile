@@ -87,7 +87,7 @@ benchmarks: $(STAMP) ## speed and size, as ratios within one run
 lint: $(STAMP) ## ruff, mypy and the direction of imports; all run, any failure fails
 	@failed=0; run() { echo "== $$*"; "$$@" || failed=1; }; \
 	run $(BIN)/ruff check .; \
-	run $(BIN)/ruff format --check --quiet .; \
+	run $(BIN)/ruff format --check --output-format concise .; \
 	run $(BIN)/mypy; \
 	run $(BIN)/python -m pytest --quiet tests/unit/test_imports.py; \
 	exit $$failed
