@@ -1,0 +1,1 @@
+"""devcloud's machinery. Only the standard library: it runs before anything is installed."""

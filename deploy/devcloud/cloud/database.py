@@ -1,0 +1,182 @@
+"""MariaDB's first start, and the schemas and keys that are made once in a state's life."""
+
+import concurrent.futures
+import grp
+import os
+import pathlib
+import pwd
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+from cloud.environment import environment
+from cloud.install import InstallError
+from cloud.progress import say
+from cloud.services import ha_environment
+from cloud.settings import PASSWORD, REGION, Settings
+
+DATABASES = (
+    'keystone',
+    'placement',
+    'glance',
+    'neutron',
+    'nova_api',
+    'nova',
+    'nova_cell0',
+    'cinder',
+    'heat',
+    'gnocchi',
+    'aodh',
+    'aodh_ha',
+)
+
+LIMIT = 300.0
+"""Seconds one command may take."""
+
+Command = Sequence[object]
+
+
+def run(s: Settings, *command: object, env: dict[str, str] | None = None) -> None:
+    """Run one set-up command with its output in a log. Raises InstallError."""
+    begin = time.monotonic()
+    program = pathlib.Path(str(command[0])).name
+    path = s.log / f'setup-{program}.log'
+    with open(path, 'ab') as log:
+        try:
+            code = subprocess.run(
+                [str(c) for c in command],
+                env=env or environment(s),
+                cwd=s.data,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=LIMIT,
+            ).returncode
+        except FileNotFoundError:
+            raise InstallError(f'{command[0]} does not exist') from None
+        except subprocess.TimeoutExpired:
+            raise InstallError(f'{program} ran longer than {LIMIT:.0f} s; see {path}') from None
+    # nova-manage answers 2 when the cell exists, as after an `up` that was interrupted.
+    if code and not (code == 2 and 'create_cell' in command):
+        raise InstallError(f'{" ".join(map(str, command))} ended with {code}; see {path}')
+    say(f'  {_label(command)}: {time.monotonic() - begin:.1f} s')
+
+
+def _label(command: Command) -> str:
+    """A command in a few words: its program (a script's name for Python) and subcommands."""
+    words = [str(c) for c in command if not str(c).startswith('-')]
+    if words[0].endswith('/python'):
+        del words[0]
+    short = [w for w in words[1:] if '/' not in w and len(w) < 20]
+    return ' '.join([pathlib.Path(words[0]).name, *short[:3]])
+
+
+def once(s: Settings, stamp: str, *lines: Sequence[Command]) -> None:
+    """Run lines of commands side by side, in order within a line, and each only once a state."""
+
+    def work(number: int, commands: Sequence[Command]) -> None:
+        for position, command in enumerate(commands):
+            done = s.done / f'{stamp}-{number}-{position}'
+            if not done.exists():
+                run(s, *command)
+                done.touch()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(work, number, line) for number, line in enumerate(lines)]
+        for job in jobs:
+            job.result()
+
+
+def install_mariadb(s: Settings) -> None:
+    """Make MariaDB's own tables, as the current user."""
+    folder = s.data / 'mysql'
+    if (folder / 'mysql').exists():
+        return
+    run(
+        s,
+        '/usr/bin/mariadb-install-db',
+        '--no-defaults',
+        f'--datadir={folder}',
+        '--skip-test-db',
+        '--auth-root-authentication-method=normal',
+        *_user(),
+    )
+
+
+def _user() -> list[str]:
+    return ['--user=root'] if os.geteuid() == 0 else []
+
+
+def create_databases(s: Settings) -> None:
+    sql = ''.join(f'CREATE DATABASE IF NOT EXISTS {name};' for name in DATABASES)
+    sql += (
+        f"CREATE USER IF NOT EXISTS 'devcloud'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
+        "GRANT ALL ON *.* TO 'devcloud'@'127.0.0.1';"
+    )
+    socket = f'--socket={s.data}/mysql.sock'
+    run(s, 'mariadb', '--no-defaults', '--user=root', socket, '-e', sql)
+
+
+def migrate(s: Settings) -> None:
+    """Make every project's schema, and Keystone's keys and first user."""
+    url = s.auth_url
+    owner = _owner()
+    keystone = _with(s, 'keystone-manage', 'keystone/keystone.conf')
+    nova = _with(s, 'nova-manage', 'nova/nova.conf')
+    neutron = _with(s, 'neutron-db-manage', 'neutron/neutron.conf', 'neutron/ml2_conf.ini')
+    once(
+        s,
+        'schema',
+        [
+            keystone('db_sync'),
+            keystone('fernet_setup', *owner),
+            keystone('credential_setup', *owner),
+            keystone(
+                'bootstrap',
+                f'--bootstrap-password={PASSWORD}',
+                f'--bootstrap-region-id={REGION}',
+                f'--bootstrap-public-url={url}',
+                f'--bootstrap-internal-url={url}',
+                f'--bootstrap-admin-url={url}',
+            ),
+            _with(s, 'heat-manage', 'heat/heat.conf')('db_sync'),
+        ],
+        [
+            nova('api_db', 'sync'),
+            nova('cell_v2', 'map_cell0', f'--database_connection={s.mariadb_url("nova_cell0")}'),
+            nova('cell_v2', 'create_cell', '--name=cell1'),
+            nova('db', 'sync'),
+            _with(s, 'aodh-dbsync', 'aodh/aodh.conf')(),
+        ],
+        [neutron('upgrade', 'heads')],
+        [
+            _with(s, 'glance-manage', 'glance/glance-api.conf')('db_sync'),
+            _with(s, 'placement-manage', 'placement/placement.conf')('db', 'sync'),
+            _with(s, 'gnocchi-upgrade', 'gnocchi/gnocchi.conf')(),
+            _with(s, 'cinder-manage', 'cinder/cinder.conf')('db', 'sync'),
+        ],
+    )
+
+
+def _owner() -> list[str]:
+    """Whose Keystone's keys are: without these options keystone-manage wants its Debian user."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    group = grp.getgrgid(os.getegid()).gr_name
+    return [f'--keystone-user={user}', f'--keystone-group={group}']
+
+
+def _with(s: Settings, program: str, *files: str) -> Callable[..., Command]:
+    head = [s.bin / program, *(f'--config-file={s.etc / f}' for f in files)]
+    return lambda *arguments: [*head, *arguments]
+
+
+def upgrade_aodh_ha(s: Settings) -> None:
+    """Bring aodh-ha's schema to its newest state: at every start, since its code moves."""
+    if s.ha != 'none':
+        run(s, s.ha_bin / 'aodh-ha', 'db', 'upgrade', env=ha_environment(s))
+
+
+def prepare_telemetry(s: Settings) -> None:
+    """Let aodh-ha make its resource type and archive policy in Gnocchi."""
+    if s.ha != 'none':
+        run(s, s.ha_bin / 'aodh-ha', 'telemetry', 'prepare', env=ha_environment(s))

@@ -1,0 +1,175 @@
+"""Debian packages, the virtual environment, and devcloud's own drivers in it."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from cloud.progress import say, step
+from cloud.settings import HOME, REPO, Settings, UsageError
+from cloud.waiting import busy
+
+PACKAGES = ('rabbitmq-server', 'mariadb-server', 'python3-venv', 'faketime')
+
+DEBIAN_SERVICES = {'mariadb': 3306, 'rabbitmq-server': 5672, 'epmd': 4369}
+"""Services that these packages would start, and where they would listen."""
+
+# policy-rc.d is Debian's way to install a service without starting it, RUNLEVEL the one for
+# sysvinit; under systemd the unit is enabled all the same and would start at the next boot.
+_APT = """
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\\nexit 101\\n' > $policy
+    chmod 755 $policy
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+apt-get update
+apt-get install -y --no-install-recommends "$@"
+if [ -d /run/systemd/system ]; then
+    systemctl disable mariadb.service rabbitmq-server.service epmd.socket epmd.service || true
+fi
+"""
+
+
+class InstallError(Exception):
+    """A step of the installation failed; the message names its log."""
+
+
+def install(s: Settings) -> None:
+    """Install what is missing. A second call does nothing but look."""
+    _debian(s)
+    s.venv.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(s.venv.with_name(s.venv.name + '.lock')):
+        _virtual_environment(s)
+        _drivers(s)
+        _plugins(s)
+
+
+@contextlib.contextmanager
+def _alone(path: pathlib.Path) -> Iterator[None]:
+    """Hold a file lock: several devclouds may share one virtual environment."""
+    with open(path, 'a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(s: Settings, log: str, *command: object) -> None:
+    path = s.log / f'setup-{log}.log'
+    with open(path, 'ab') as out:
+        result = subprocess.run(
+            [str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+    if result.returncode:
+        raise InstallError(f'{command[0]} ended with {result.returncode}; see {path}')
+
+
+def missing_packages() -> list[str]:
+    query = subprocess.run(
+        ['dpkg-query', '-W', '-f', '${db:Status-Status} ${Package}\n', *PACKAGES],
+        capture_output=True,
+        text=True,
+    )
+    have = {line.split()[1] for line in query.stdout.splitlines() if line.startswith('installed ')}
+    return [p for p in PACKAGES if p not in have]
+
+
+def _debian(s: Settings) -> None:
+    missing = missing_packages()
+    if not missing:
+        return
+    sudo = []
+    if os.geteuid() != 0:
+        if not shutil.which('sudo'):
+            raise UsageError(
+                f'these Debian packages are missing: {" ".join(missing)}; install them as root '
+                f'(there is no sudo here), their services need not run'
+            )
+        say(f'Debian packages are missing ({" ".join(missing)}): installing them with sudo')
+        sudo = ['sudo']
+        subprocess.run(['sudo', '-v'], check=False)  # ask for the password before output is logged
+    else:
+        say(f'Debian packages are missing ({" ".join(missing)}): installing them as root')
+    before = {name for name, port in DEBIAN_SERVICES.items() if busy(port)}
+    with step('apt-get install'):
+        _run(s, 'apt', *sudo, 'sh', '-ec', _APT, 'sh', *missing)
+    for name, port in DEBIAN_SERVICES.items():
+        if name not in before and busy(port):
+            say(
+                f'  warning: port {port} is open now: did Debian start {name}? devcloud needs '
+                'only its programs, stop it if you do not use it'
+            )
+
+
+def _virtual_environment(s: Settings) -> None:
+    requirements, constraints = HOME / 'requirements.txt', HOME / 'constraints.txt'
+    stamp = s.venv / 'devcloud-requirements'
+    want = requirements.read_text() + constraints.read_text()
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    with step(f'virtual environment {s.venv}'):
+        if not (s.bin / 'python').exists():
+            _run(s, 'venv', sys.executable, '-m', 'venv', s.venv)
+        _run(s, 'venv', s.bin / 'python', '-m', 'pip', 'install', '-q', 'uv')
+        _run(s, 'venv', *_uv(s), '-r', requirements, '-c', constraints)
+    stamp.write_text(want)
+
+
+def _uv(s: Settings) -> tuple[object, ...]:
+    return (s.bin / 'uv', 'pip', 'install', '--python', s.bin / 'python')
+
+
+def _drivers(s: Settings) -> None:
+    """Put devcloud's drivers where Nova, Cinder and Neutron can load them."""
+    if (HOME / 'nova_driver.py').exists():
+        _copy(HOME / 'nova_driver.py', s.site / 'nova/virt/devcloud.py')
+    _copy(HOME / 'drivers/cinder.py', s.site / 'cinder/volume/drivers/devcloud.py')
+    _copy(HOME / 'drivers/ml2.py', s.site / 'devcloud_ml2.py')
+    info = s.site / 'devcloud_drivers-1.dist-info'  # Neutron finds its driver by entry point
+    info.mkdir(exist_ok=True)
+    _write(info / 'METADATA', 'Metadata-Version: 2.1\nName: devcloud-drivers\nVersion: 1\n')
+    _write(
+        info / 'entry_points.txt',
+        '[neutron.ml2.mechanism_drivers]\ndevcloud = devcloud_ml2:DevcloudMechanismDriver\n',
+    )
+    _write(info / 'RECORD', '')
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    _write(target, source.read_text())
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    """Replace a file in one step, and only if it changes: others may be reading it."""
+    if path.exists() and path.read_text() == text:
+        return
+    new = path.with_name(f'.{path.name}.{os.getpid()}')
+    new.write_text(text)
+    new.rename(path)
+
+
+def _plugins(s: Settings) -> None:
+    """Install aodh-ha for the plugins that run inside Ceilometer's agents."""
+    metadata = [REPO / n for n in ('setup.py', 'setup.cfg', 'pyproject.toml', 'requirements.txt')]
+    if not metadata[0].exists():
+        return
+    want = f'{REPO}\n' + '\n'.join(p.read_text() for p in metadata if p.exists())
+    stamp = s.venv / 'devcloud-plugins'
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    with step('aodh-ha plugins for Ceilometer'):
+        _run(s, 'plugins', *_uv(s), '--no-deps', '-e', REPO)
+        _run(s, 'plugins', *_uv(s), '-c', HOME / 'constraints.txt', *_requirements())
+    stamp.write_text(want)
+
+
+def _requirements() -> list[str]:
+    """aodh-ha's requirements by name only: the versions are those of the constraints."""
+    lines = (REPO / 'requirements.txt').read_text().splitlines()
+    found = [re.match(r'[A-Za-z0-9._-]+', line.strip()) for line in lines]
+    return [m.group() for m in found if m]

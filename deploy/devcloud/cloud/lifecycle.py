@@ -1,0 +1,190 @@
+"""What the verbs do."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+
+from cloud import database, files, process, services
+from cloud.environment import environment
+from cloud.install import install
+from cloud.progress import elapsed, say
+from cloud.services import Service
+from cloud.settings import HOME, PASSWORD, Settings, UsageError
+from cloud.waiting import NotReadyError, busy, wait
+
+
+@contextlib.contextmanager
+def alone(s: Settings) -> Iterator[None]:
+    """One verb at a time changes a state folder."""
+    s.state.mkdir(parents=True, exist_ok=True)
+    with open(s.state / 'lock', 'a') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say('another devcloud command works on this state: waiting for it')
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def start(s: Settings, wanted: Iterable[Service]) -> list[Service]:
+    """Start those that do not run; returns what was started."""
+    started = []
+    for service in wanted:
+        if service.name in s.skip or process.pid_of(s, service.name):
+            continue
+        if service.port and busy(service.port):
+            raise UsageError(
+                f'port {service.port}, which {service.name} needs, is used by another program; '
+                'choose other ports with DEVCLOUD_PORT'
+            )
+        process.start(s, service.name, service.command, service.env)
+        started.append(service)
+    return started
+
+
+def ready(s: Settings, wanted: Iterable[Service]) -> None:
+    """Wait until each answers or, if it has no port, see that it still runs."""
+    for service in wanted:
+        if service.port:
+            wait(s, service.name, service.port, service.path)
+    dead = [x.name for x in wanted if not process.pid_of(s, x.name)]
+    if dead:
+        raise NotReadyError(f'ended at once: {", ".join(dead)}; see the logs in {s.log}')
+
+
+def _bootstrap(s: Settings, script: str, *arguments: str) -> list[object]:
+    return [s.bin / 'python', HOME / 'bootstrap' / script, *arguments]
+
+
+def _script_settings(s: Settings) -> None:
+    """The bootstrap scripts run in the virtual environment and read these variables."""
+    os.environ.update(
+        BOOTSTRAP_PASSWORD=PASSWORD,
+        BOOTSTRAP_URLS=' '.join(
+            f'{name}={s.url(name)}' for name in (*(a.name for a in services.apis(s)), 'aodh-ha')
+        ),
+        BOOTSTRAP_HOSTS=' '.join(s.hosts),
+    )
+
+
+def up(s: Settings) -> None:
+    """Install what is missing, start what is down, and wait until the cloud can be used."""
+    files.make_folders(s)
+    install(s)
+    files.write_files(s)
+    s.save()
+    _script_settings(s)
+    database.install_mariadb(s)
+    epmd, *others = services.base(s)
+    if start(s, [epmd]):
+        ready(s, [epmd])
+    begun = start(s, others)
+    if begun:
+        ready(s, [x for x in others if x.name == 'mariadb'])
+        database.create_databases(s)
+    database.migrate(s)
+    ready(s, others)
+    say('database and message queue ready')
+
+    keystone, *apis = services.apis(s)
+    start(s, [keystone])
+    if (s.done / 'keystone-0-0').exists():
+        start(s, [*apis, *services.daemons(s)])  # its users exist: no need to wait for it
+    ready(s, [keystone])
+    database.once(s, 'keystone', [_bootstrap(s, 'identity.py')])
+    control = [*apis, *services.daemons(s)]
+    begun = start(s, control)
+    ready(s, [x for x in control if x.name not in s.skip])
+    say('APIs answer')
+
+    database.once(
+        s,
+        'ceilometer',
+        [[s.bin / 'ceilometer-upgrade', '--config-file', s.etc / 'ceilometer/ceilometer.conf']],
+    )
+    last = [x for x in (*services.ha(s), *services.agents(s)) if x.name not in s.skip]
+    if any(not process.pid_of(s, x.name) for x in last):
+        database.run(s, *_bootstrap(s, 'telemetry.py'))
+        database.upgrade_aodh_ha(s)
+        database.prepare_telemetry(s)
+    start(s, last)
+    database.run(s, *_bootstrap(s, 'content.py', 'hosts'))
+    database.once(s, 'content', [_bootstrap(s, 'content.py', 'content')])
+    ready(s, last)
+    say(
+        f'up after {elapsed():.0f} s: eval "$({HOME}/devcloud env)", or '
+        f'OS_CLIENT_CONFIG_FILE={s.etc}/clouds.yaml OS_CLOUD=devcloud-admin'
+    )
+
+
+def down(s: Settings) -> None:
+    """Stop everything that was started here, guests included; what is stored stays."""
+    guests(s, 'down')
+    names = process.recorded(s)
+    base = [x.name for x in services.base(s)]
+    process.stop(s, [n for n in names if n not in base])
+    process.stop(s, ['rabbitmq'])
+    process.stop(s, ['mariadb', 'epmd'])
+    say(f'down after {elapsed():.0f} s')
+
+
+def wipe(s: Settings) -> None:
+    """Stop everything and remove the state folder; the virtual environment stays."""
+    down(s)
+    shutil.rmtree(s.state)
+    say(f'removed {s.state}')
+
+
+def signal_services(s: Settings, names: list[str], sig: signal.Signals) -> None:
+    _known(s, names)
+    ran = process.stop(s, names, sig)
+    for name in names:
+        say(f'{name}: {"stopped" if name in ran else "was not running"}')
+
+
+def start_services(s: Settings, names: list[str]) -> None:
+    _known(s, names)
+    wanted = [x for x in services.everything(s) if x.name in names]
+    for service in start(s, wanted):
+        say(f'{service.name}: started')
+    ready(s, wanted)
+
+
+def _known(s: Settings, names: list[str]) -> None:
+    known = {x.name for x in services.everything(s)} | set(process.recorded(s))
+    unknown = [n for n in names if n not in known]
+    if unknown:
+        raise UsageError(
+            f'no such service: {" ".join(unknown)}; there are {" ".join(sorted(known))}'
+        )
+
+
+def status(s: Settings) -> int:
+    """Print one line a service; returns how many are down that should be up."""
+    total = down_count = 0
+    wanted = {x.name: x.port for x in services.everything(s)}
+    for name in [*wanted, *(n for n in process.recorded(s) if n not in wanted)]:
+        port = f'port {wanted[name]}' if wanted.get(name) else ''
+        pid = process.pid_of(s, name)
+        if pid is None:
+            down_count += 1
+            print(f'{name:24} down  {port}')
+            continue
+        mib, count = process.memory(pid)
+        total += mib
+        print(f'{name:24} up    {port:10}  pid {pid:<8} {count:2} processes {mib:5} MiB')
+    print(f'{"total":24} {total} MiB; {down_count} down')
+    return down_count
+
+
+def guests(s: Settings, *arguments: str) -> int:
+    """Hand a command to the guests' own program."""
+    program = HOME / 'guests' / 'cli.py'
+    if not program.exists() or not (s.bin / 'python').exists():
+        return 0
+    command = [str(s.bin / 'python'), str(program), *arguments]
+    return subprocess.run(command, env=environment(s)).returncode
