@@ -1,0 +1,316 @@
+"""Gnocchi, as the meters need it: a place for them, and a fast way in."""
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from gnocchiclient import exceptions as gnocchi
+from gnocchiclient.v1 import client as gnocchiclient
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
+
+from aodh_ha.exceptions import ActionRefused, CloudAway, ConfigurationError
+from aodh_ha.rules.alarm import ARCHIVE_POLICY, GRANULARITY, RESOURCE_TYPE
+
+T = TypeVar('T')
+
+BATCH = 500
+"""Guests in one request: some 300 KiB, far below what proxies refuse."""
+
+PREPARE = 'run "aodh-ha telemetry prepare" once'
+
+POLICY: dict[str, Any] = {
+    'name': ARCHIVE_POLICY,
+    # Measures older than the current 10 s are of no use to an alarm.
+    'back_window': 0,
+    # count is for people: Aodh can't use it (the newest bucket is always partial).
+    'aggregation_methods': ['max', 'last', 'count'],
+    'definition': [
+        {'granularity': f'{GRANULARITY}s', 'timespan': '1h'},
+        {'granularity': '60s', 'timespan': '1d'},
+    ],
+}
+_SPANS = {(GRANULARITY, 3600), (60, 86400)}
+"""The policy's definition as (granularity, timespan) in seconds."""
+
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    'server_id': {'type': 'uuid', 'required': False},
+    'display_name': {'type': 'string', 'required': False, 'max_length': 255},
+}
+
+
+class Sample(Protocol):
+    """What is written; publishers.samples.Sample is one."""
+
+    @property
+    def meter(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def volume(self) -> int: ...
+    @property
+    def resource_id(self) -> str: ...
+    @property
+    def server_id(self) -> str: ...
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def timestamp(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One thing that Gnocchi needs before samples can be written."""
+
+    kind: str
+    name: str
+    created: bool
+    """False: it was there already, and equal."""
+
+
+class Gnocchi:
+    """One Gnocchi endpoint, spoken to as the service user."""
+
+    def __init__(
+        self, session: Session, region_name: str | None = None, interface: str = 'internal'
+    ) -> None:
+        """Nothing is sent yet."""
+        options = {'region_name': region_name, 'interface': interface}
+        self._client: Any = gnocchiclient.Client(session=session, adapter_options=options)
+
+    def prepare(self) -> list[Prepared]:
+        """Create the archive policy and the resource type, where they are missing.
+
+        Raises ConfigurationError when one exists and differs, ActionRefused, CloudAway.
+        """
+        policies, types = self._client.archive_policy, self._client.resource_type
+        resource_type = {'name': RESOURCE_TYPE, 'attributes': ATTRIBUTES}
+        return [
+            _ensure('archive policy', policies, POLICY, _policy_differences),
+            _ensure('resource type', types, resource_type, _type_differences),
+        ]
+
+    def write(self, samples: Iterable[Sample]) -> None:
+        """Store samples; guests that Gnocchi does not know yet are created on the way.
+
+        Raises CloudAway, ActionRefused, or ConfigurationError when ``prepare`` was never
+        called. Batches before the one that failed are stored.
+        """
+        by_guest: dict[str, list[Sample]] = {}
+        for sample in samples:
+            by_guest.setdefault(sample.resource_id, []).append(sample)
+        for batch in _batches(by_guest, BATCH):
+            self._write_batch(batch)
+
+    def _write_batch(self, batch: Mapping[str, Sequence[Sample]]) -> None:
+        measures = {resource_id: _measures(found) for resource_id, found in batch.items()}
+        unknown = self._post(measures)
+        if not unknown:
+            return
+        for resource_id in unknown:
+            self._create(batch[resource_id][0])
+        left = self._post(measures)
+        if left:
+            raise ActionRefused(
+                f'Gnocchi does not know {len(left)} resources that were created just now, '
+                f'the first is {left[0]}'
+            )
+
+    def _post(self, measures: Mapping[str, Any]) -> list[str]:
+        """Send one batch; the ids of resources that must be created first, as Gnocchi says.
+
+        Gnocchi stores nothing of a batch while one of its resources is unknown.
+        """
+        try:
+            _call(
+                lambda: self._client.metric.batch_resources_metrics_measures(
+                    measures, create_metrics=True
+                )
+            )
+        except _UnknownResources as e:
+            return [r for r in e.resource_ids if r in measures]
+        return []
+
+    def _create(self, sample: Sample) -> None:
+        # Without metrics: the batch that follows creates them, each with its archive policy.
+        resource = {
+            'id': sample.resource_id,
+            'project_id': sample.project_id,
+            'server_id': sample.server_id,
+            'display_name': sample.name,
+        }
+        try:
+            _call(lambda: self._client.resource.create(RESOURCE_TYPE, resource))
+        except _Exists:
+            pass  # another publisher was faster
+
+
+def _measures(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
+    """One guest's entry of a batch, as Gnocchi 4.3 and later take it.
+
+    The archive policy stands with each metric: without it create_metrics follows the archive
+    policy rules, and where none fits the metric would be refused or stored too coarsely.
+    """
+    return {
+        s.meter: {
+            'archive_policy_name': ARCHIVE_POLICY,
+            'unit': s.unit,
+            'measures': [{'timestamp': _iso(s.timestamp), 'value': float(s.volume)}],
+        }
+        for s in samples
+    }
+
+
+def _iso(timestamp: float) -> str:
+    at = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+    return at.replace(tzinfo=None).isoformat()
+
+
+def _batches(guests: Mapping[str, T], size: int) -> Iterator[dict[str, T]]:
+    items = list(guests.items())
+    for start in range(0, len(items), size):
+        yield dict(items[start : start + size])
+
+
+def _ensure(
+    kind: str,
+    manager: Any,
+    wanted: Mapping[str, Any],
+    differences: Callable[[Mapping[str, Any]], list[str]],
+) -> Prepared:
+    created = False
+    found = None
+    try:
+        found = _call(lambda: manager.get(wanted['name']))
+    except _Missing:
+        try:
+            _call(lambda: manager.create(wanted))
+            created = True
+        except _Exists:
+            pass  # created by somebody else in the meantime
+    found = found or _call(lambda: manager.get(wanted['name']))
+    different = differences(found)
+    if different:
+        raise ConfigurationError(
+            f'Gnocchi has the {kind} {wanted["name"]} already, but not as aodh-ha needs it: '
+            f'{"; ".join(different)}; change it, or delete it and {PREPARE}'
+        )
+    return Prepared(kind, wanted['name'], created)
+
+
+def _policy_differences(found: Mapping[str, Any]) -> list[str]:
+    different = []
+    methods = set(found.get('aggregation_methods', ()))
+    if methods != set(POLICY['aggregation_methods']):
+        different.append(
+            f'aggregation methods {_list(methods)} instead of '
+            f'{_list(POLICY["aggregation_methods"])}'
+        )
+    if found.get('back_window') != POLICY['back_window']:
+        different.append(
+            f'back_window {found.get("back_window")} instead of {POLICY["back_window"]}'
+        )
+    spans = {
+        (_seconds(d.get('granularity')), _seconds(d.get('timespan')))
+        for d in found.get('definition', ())
+    }
+    if spans != _SPANS:
+        different.append(f'definition {_spans(spans)} instead of {_spans(_SPANS)}')
+    return different
+
+
+def _type_differences(found: Mapping[str, Any]) -> list[str]:
+    different = []
+    if found.get('state', 'active') != 'active':
+        different.append(f'its state is {found["state"]} instead of active')
+    attributes = found.get('attributes', {})
+    for name, wanted in ATTRIBUTES.items():
+        have = attributes.get(name)
+        if have is None:
+            different.append(f'the attribute {name} is missing')
+            continue
+        different += [
+            f'attribute {name} has {key} {have.get(key)} instead of {value}'
+            for key, value in wanted.items()
+            if have.get(key) != value
+        ]
+    different += [
+        f'the attribute {name} is required, and not filled by aodh-ha'
+        for name, have in attributes.items()
+        if name not in ATTRIBUTES and have.get('required')
+    ]
+    return different
+
+
+def _seconds(span: Any) -> float:
+    """Seconds of a time span as Gnocchi prints it: ``0:00:10``, ``1 day, 0:00:00``, 60.0."""
+    if isinstance(span, int | float):
+        return float(span)
+    match = re.fullmatch(r'(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)', str(span))
+    if match is None:
+        return -1.0
+    days, hours, minutes, seconds = match.groups()
+    return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _spans(spans: Iterable[tuple[float, float]]) -> str:
+    return ' + '.join(f'{g:g} s for {t:g} s' for g, t in sorted(spans))
+
+
+def _list(names: Iterable[str]) -> str:
+    return ', '.join(sorted(names))
+
+
+class _Missing(ActionRefused):
+    """What was asked for does not exist"""
+
+
+class _Exists(ActionRefused):
+    """What was to be created exists"""
+
+
+class _UnknownResources(ActionRefused):
+    """A batch names resources that do not exist"""
+
+    def __init__(self, resource_ids: list[str]) -> None:
+        super().__init__(f'{len(resource_ids)} resources are unknown')
+        self.resource_ids = resource_ids
+
+
+def _call(call: Callable[[], T]) -> T:
+    """One request to Gnocchi, its errors in this project's words."""
+    try:
+        return call()
+    except gnocchi.BadRequest as e:
+        detail = e.message
+        if isinstance(detail, dict) and detail.get('cause') == 'Unknown resources':
+            ids = [str(r['original_resource_id']) for r in detail['detail']]
+            raise _UnknownResources(ids) from None
+        raise _refused(e) from None
+    except gnocchi.ClientException as e:
+        # Without a code there was no answer; 401 and 429 pass as an outage does.
+        if e.code is None or e.code >= 500 or e.code in (401, 429):
+            raise CloudAway(f'Gnocchi: {_text(e)}') from None
+        raise _refused(e) from None
+    except ksa.ClientException as e:
+        raise CloudAway(f'Gnocchi: {_text(e)}') from None
+
+
+def _refused(error: gnocchi.ClientException) -> ActionRefused | ConfigurationError:
+    text = _text(error)
+    # Gnocchi says "Archive policy X does not exist" (400) and "Resource type X does not
+    # exist" (404); asked for by name, both are 404.
+    ours = (ARCHIVE_POLICY, RESOURCE_TYPE)
+    if error.method == 'POST' and 'does not exist' in text and any(o in text for o in ours):
+        return ConfigurationError(f'Gnocchi: {text}; {PREPARE}')
+    kinds = {404: _Missing, 409: _Exists}
+    return kinds.get(error.code, ActionRefused)(f'Gnocchi answered {error.code}: {text}')
+
+
+def _text(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:300]

@@ -1,0 +1,1 @@
+"""Plugins that run inside other OpenStack services; thin, and optional."""

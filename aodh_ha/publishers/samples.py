@@ -1,0 +1,106 @@
+"""What is published about the guests: one look at the database becomes samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from aodh_ha.db import gateways, guests
+from aodh_ha.db.database import Database
+from aodh_ha.rules.alarm import HEARTBEAT, MISSED, SERVICE_FAILURES
+from aodh_ha.rules.guest import ENROLLED, Guest
+
+PAGE = 1000
+"""Guests read with one statement."""
+
+DELTA, GAUGE = 'delta', 'gauge'
+
+METERS = {
+    HEARTBEAT: (DELTA, 'heartbeat'),
+    MISSED: (GAUGE, 'heartbeat'),
+    SERVICE_FAILURES: (GAUGE, 'failure'),
+}
+"""Type and unit of each meter, in Ceilometer's words."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One value of one meter of one guest, taken at ``timestamp`` (seconds since the epoch)."""
+
+    meter: str
+    volume: int
+    resource_id: str
+    """The guest's own Gnocchi resource, which is not the server's: see rules.heartbeat."""
+    server_id: str
+    project_id: str
+    name: str
+    timestamp: float
+
+    @property
+    def type(self) -> str:
+        """``gauge`` or ``delta``."""
+        return METERS[self.meter][0]
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return METERS[self.meter][1]
+
+
+class Collector:
+    """Turns the guests in a database into samples.
+
+    It remembers how many heartbeats it saw of each guest, because ``guest.heartbeat`` is a
+    delta. Not safe for use by several threads at once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._beats: dict[str, int] = {}
+
+    def collect(self, now: float) -> list[Sample]:
+        """Samples of every enrolled guest, the silent and the never seen included.
+
+        Empty when no gateway listens: the silence is ours then, and Aodh's insufficient
+        data says so. Raises DatabaseAway.
+        """
+        samples: list[Sample] = []
+        beats: dict[str, int] = {}
+        # One transaction: guests and gateways belong to the same moment.
+        with self._database.read() as connection:
+            since = gateways.listening_since(connection, now)
+            if since is None:
+                return []
+            for guest in _enrolled(connection):
+                beats[guest.server_id] = guest.beats
+                samples += self._of(guest, now, since)
+        self._beats = beats  # who was forgotten, is forgotten here too
+        return samples
+
+    def _of(self, guest: Guest, now: float, since: float) -> Iterator[Sample]:
+        volumes = {MISSED: guest.missed(now, since), SERVICE_FAILURES: guest.failures}
+        before = self._beats.get(guest.server_id)
+        if before is not None:
+            # Fewer than before: it was enrolled anew, and all of them came since then.
+            restarted = guest.beats < before
+            volumes[HEARTBEAT] = guest.beats if restarted else guest.beats - before
+        for meter, volume in volumes.items():
+            yield Sample(
+                meter=meter,
+                volume=volume,
+                resource_id=guest.resource_id,
+                server_id=guest.server_id,
+                project_id=guest.project_id,
+                name=guest.name,
+                timestamp=now,
+            )
+
+
+def _enrolled(connection: sa.Connection) -> Iterator[Guest]:
+    after = ''
+    while True:
+        page = guests.find(connection, status=ENROLLED, after=after, limit=PAGE)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].server_id
