@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 import pytest
@@ -121,6 +122,9 @@ def serve(reply: Callable[[str, Any, bytes], tuple[int, bytes, dict[str, str]]])
         daemon_threads = True
         block_on_close = False
         url = ''
+
+        def server_bind(self) -> None:
+            TCPServer.server_bind(self)  # HTTPServer's asks the resolver for a name
 
         def handle_error(self, *_: Any) -> None:
             pass

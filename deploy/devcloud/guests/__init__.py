@@ -1,0 +1,1 @@
+"""devcloud's guests: real Linux process trees that stand in for virtual machines."""
