@@ -1,3 +1,3 @@
-"""High availability for OpenStack guests: heartbeats, missed-heartbeat alarms, escalating recovery."""
+"""High availability for OpenStack guests, by heartbeats, Aodh alarms and verified recovery."""
 
 __version__ = '0.1.0'

@@ -25,12 +25,12 @@ def load_master_key(path: str) -> bytes:
         text = file.read_text().strip()
         key = base64.urlsafe_b64decode(text)
     except OSError as e:
-        raise ConfigurationError(f'[keys] master_key_file {path}: {e.strerror}') from None
+        raise ConfigurationError(f'[secrets] master_key_file {path}: {e.strerror}') from None
     except ValueError:
         key = b''
     if len(key) < SIZE:
         raise ConfigurationError(
-            f'[keys] master_key_file {path} must hold {SIZE} bytes in base64; delete it to have '
+            f'[secrets] master_key_file {path} must hold {SIZE} bytes in base64; delete it to have '
             'a new one made (every guest then has to be enrolled again)'
         )
     return key

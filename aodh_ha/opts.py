@@ -15,7 +15,7 @@ from aodh_ha.exceptions import ConfigurationError
 DEFAULT_FILE = '/etc/aodh-ha/aodh-ha.conf'
 SERVICE_GROUP = 'service_credentials'
 
-database_opts = [
+database_opts: list[cfg.Opt] = [
     cfg.StrOpt(
         'connection',
         default='sqlite:////var/lib/aodh-ha/aodh-ha.sqlite',
@@ -25,7 +25,7 @@ database_opts = [
     ),
 ]
 
-keys_opts = [
+secrets_opts: list[cfg.Opt] = [
     cfg.StrOpt(
         'master_key_file',
         default='/var/lib/aodh-ha/master.key',
@@ -34,7 +34,7 @@ keys_opts = [
     ),
 ]
 
-webhook_opts = [
+webhook_opts: list[cfg.Opt] = [
     cfg.HostAddressOpt('host', default='127.0.0.1', help='Address to listen on.'),
     cfg.PortOpt('port', default=8787, help='Port to listen on.'),
     cfg.URIOpt(
@@ -58,14 +58,14 @@ webhook_opts = [
     ),
 ]
 
-worker_opts = [
+worker_opts: list[cfg.Opt] = [
     cfg.IntOpt('concurrency', default=8, min=1, max=256, help='Recoveries at once.'),
     cfg.FloatOpt('lease', default=15.0, min=3, help='Seconds; renewed every third of it.'),
     cfg.FloatOpt('poll', default=0.5, min=0.1, help='Seconds between two looks at the queue.'),
     cfg.StrOpt('name', default=socket.gethostname(), help='Shown as the holder of leases.'),
 ]
 
-publisher_opts = [
+publisher_opts: list[cfg.Opt] = [
     cfg.StrOpt(
         'driver',
         default='gnocchi',
@@ -93,7 +93,7 @@ def _endpoint_opts() -> list[cfg.Opt]:
 
 GROUPS: dict[str, list[cfg.Opt]] = {
     'database': database_opts,
-    'keys': keys_opts,
+    'secrets': secrets_opts,
     'webhook': webhook_opts,
     'worker': worker_opts,
     'publisher': publisher_opts,

@@ -155,3 +155,10 @@ def write_life(
 
 def _is(server_id: str) -> sa.ColumnElement[bool]:
     return guests.c.server_id == server_id
+
+
+def names(connection: sa.Connection, server_ids: set[str]) -> dict[str, str]:
+    """The names of these guests, as far as they are enrolled."""
+    query = sa.select(guests.c.server_id, guests.c.name)
+    rows = connection.execute(query.where(guests.c.server_id.in_(server_ids))).all()
+    return {r.server_id: r.name for r in rows}

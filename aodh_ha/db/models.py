@@ -15,7 +15,7 @@ metadata = sa.MetaData(
 )
 
 UUID = sa.String(36)
-TIME = sa.Double()
+TIME: sa.Double[float] = sa.Double()
 
 guests = sa.Table(
     'guests',

@@ -9,7 +9,11 @@ import sqlalchemy as sa
 from aodh_ha.db.models import policies
 from aodh_ha.exceptions import NotFound
 from aodh_ha.rules import policy as rules
+from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.policy import Policy
+
+DEFAULT = 'stateful'
+"""The built-in policy that loses nothing."""
 
 OPERATOR = ''
 """The project of policies that every project may use."""
@@ -35,6 +39,14 @@ def get(connection: sa.Connection, project_id: str, name: str) -> Policy:
     if name in builtin():
         return builtin()[name]
     raise NotFound(f'no policy {name!r}; see "aodh-ha policy list"')
+
+
+def of_guest(connection: sa.Connection, guest: Guest) -> Policy:
+    """The guest's policy; the default one, which loses nothing, where it was deleted."""
+    try:
+        return get(connection, guest.project_id, guest.policy)
+    except NotFound:
+        return builtin()[DEFAULT]
 
 
 def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]:

@@ -206,7 +206,7 @@ def claim(connection: sa.Connection, owner: str, now: float, lease: float) -> Re
         .order_by(recoveries.c.created_at)
         .limit(HEADS)
     ).all()
-    for head in random.sample(heads, len(heads)):  # noqa: S311 - spreads load, guards nothing
+    for head in random.sample(heads, len(heads)):
         result = connection.execute(
             recoveries.update()
             .where(

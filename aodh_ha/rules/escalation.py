@@ -8,6 +8,7 @@ from aodh_ha.rules.recovery import (
     ABANDONED,
     CONCLUDED,
     FAILED,
+    LEFT_ALONE,
     RECOVERED,
     REFUSED,
     SENT,
@@ -22,6 +23,7 @@ from aodh_ha.rules.recovery import (
     NeedEvidence,
     Recovery,
     Refuse,
+    Server,
     Wait,
 )
 
@@ -69,14 +71,16 @@ def decide(
         return Conclude(waiting, UNVERIFIED, 'no newer heartbeat in time')
     if evidence is None:
         return NeedEvidence()
-    held = guards.intent(evidence, recovery.project_id) or guards.busy(evidence)
-    if held:
-        return held
-    return _next_step(recovery, history, evidence)
+    server = evidence.server
+    if server is None:
+        return Finish(LEFT_ALONE, 'Nova has no such server any more')
+    held = guards.intent(server, recovery.project_id) or guards.busy(server)
+    return held or _next_step(recovery, history, evidence, server)
 
 
-def _next_step(recovery: Recovery, history: Sequence[Attempt], evidence: Evidence) -> Decision:
-    assert evidence.server is not None  # guards.intent ended the recovery otherwise
+def _next_step(
+    recovery: Recovery, history: Sequence[Attempt], evidence: Evidence, server: Server
+) -> Decision:
     for n, step in enumerate(recovery.policy.steps):
         tries = [a for a in history if a.step == n]
         if any(a.step > n for a in history) or any(a.status == REFUSED for a in tries):
@@ -84,7 +88,7 @@ def _next_step(recovery: Recovery, history: Sequence[Attempt], evidence: Evidenc
         counted = [a for a in tries if a.status != ABANDONED]
         if len(counted) >= step.attempts:
             continue
-        refusal = preservation.refusal(step, recovery.policy, evidence.server)
+        refusal = preservation.refusal(step, recovery.policy, server)
         if refusal:
             return Refuse(n, refusal)
         return Act(n, len(tries) + 1, _why(evidence, history))

@@ -1,6 +1,6 @@
 """What holds a recovery back."""
 
-from aodh_ha.rules.recovery import Evidence, Finish, Wait
+from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Server, Wait
 
 BUSY_RECHECK = 5.0
 """Seconds until a server that Nova is busy with is looked at again."""
@@ -29,26 +29,23 @@ REBOOTING = (
 )
 
 
-def intent(evidence: Evidence, project_id: str) -> Finish | None:
+def intent(server: Server, project_id: str) -> Finish | None:
     """Leave a server alone that a person switched off, locked or is working on."""
-    server = evidence.server
-    if server is None:
-        return Finish('left_alone', 'Nova has no such server any more')
     if server.project_id != project_id:
-        return Finish('left_alone', 'the server belongs to another project than the guest')
+        return Finish(LEFT_ALONE, 'the server belongs to another project than the guest')
     if server.locked:
-        return Finish('left_alone', 'its owner locked it')
+        return Finish(LEFT_ALONE, 'its owner locked it')
     if server.vm_state in INTENT:
-        return Finish('left_alone', f'{INTENT[server.vm_state]}, which is not a failure')
+        return Finish(LEFT_ALONE, f'{INTENT[server.vm_state]}, which is not a failure')
     return None
 
 
-def busy(evidence: Evidence) -> Wait | None:
+def busy(server: Server) -> Wait | None:
     """Wait while Nova carries out another task on the server.
 
     A reboot in progress does not hold back a later step: on a dead host it never ends.
     """
-    task = evidence.server.task_state if evidence.server else None
+    task = server.task_state
     if task and task not in REBOOTING:
         return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
     return None

@@ -15,7 +15,8 @@ class Guest:
     server_id: str
     project_id: str
     status: str
-    """``pending`` until a worker saw in Nova whose server it is, then ``enrolled`` or ``refused``."""
+    """``pending`` until a worker saw in Nova whose server it is; then ``enrolled`` or
+    ``refused``."""
     status_reason: str
     name: str
     generation: int

@@ -1,0 +1,1 @@
+"""The doing: one leased recovery, from evidence over decision to verified action."""

@@ -1,0 +1,189 @@
+"""The worker: claims recoveries by lease and carries them out; duties under named leases."""
+
+import functools
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from aodh_ha.db import Database, guests, leases, queue
+from aodh_ha.exceptions import AodhHAError, DatabaseAway, LeaseLost, NotFound
+from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.recovery.engine import Engine, Pause
+from aodh_ha.rules.guest import PENDING, Guest
+from aodh_ha.rules.recovery import Recovery
+
+LOG = logging.getLogger(__name__)
+
+BACKOFF = 2.0
+"""Seconds until the database is tried again after it did not answer."""
+
+
+class Duty:
+    """Something that one process at a time does every so many seconds."""
+
+    def __init__(self, name: str, interval: float, work: Callable[[float], object]) -> None:
+        self.name = name
+        self.interval = interval
+        self.work = work
+
+
+class Worker:
+    """One worker process: a claiming loop, a thread a recovery, a thread a duty."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        duties: list[Duty] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._cloud = cloud
+        self._clock = clock
+        self._lease: float = conf.worker.lease
+        self._poll: float = conf.worker.poll
+        # Unique to this process: after a restart the old leases have to run out, so that a
+        # request still in Nova's socket is seen in its log before anything is repeated.
+        self._owner = f'{conf.worker.name}:{uuid.uuid4()}'
+        self._engine = Engine(database, cloud, clock)
+        self._slots = threading.Semaphore(conf.worker.concurrency)
+        self._stop = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self._duties = [*(duties or []), Duty('enrolment', 0.5, self.confirm_guests)]
+
+    def stop(self) -> None:
+        """Finish the decision in hand, give every recovery back, and return from run()."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until stop(); a database that is away is waited for."""
+        for duty in self._duties:
+            self._spawn(functools.partial(self._do, duty), f'duty-{duty.name}')
+        LOG.info('worker %s started', self._owner)
+        while not self._stop.is_set():
+            try:
+                found = self._claim()
+            except AodhHAError as e:
+                LOG.warning('waiting for the database: %s', e.detail)
+                self._stop.wait(BACKOFF)
+                continue
+            if not found:
+                self._stop.wait(self._poll)
+        for thread in list(self._threads):
+            thread.join(timeout=self._lease)
+        LOG.info('worker %s stopped', self._owner)
+
+    def _claim(self) -> bool:
+        """Claim one recovery and start on it; False when there was none or no free slot."""
+        if not self._slots.acquire(blocking=False):
+            return False
+        recovery = None
+        try:
+            recovery = self._database.run(
+                lambda c: queue.claim(c, self._owner, self._clock(), self._lease)
+            )
+        finally:
+            if recovery is None:
+                self._slots.release()
+        if recovery is None:
+            return False
+        claimed = recovery
+        self._spawn(lambda: self._hold(claimed), f'recovery-{claimed.id[:8]}')
+        return True
+
+    def _hold(self, recovery: Recovery) -> None:
+        """Advance a recovery while holding its lease, until it ends or has to wait."""
+        done = threading.Event()
+        lost = threading.Event()
+        renewer = threading.Thread(
+            target=self._renew,
+            args=(recovery, done, lost),
+            daemon=True,
+            name=f'lease-{recovery.id[:8]}',
+        )
+        renewer.start()
+        try:
+            pause: Pause | None = Pause(0, True, '')
+            while pause and pause.hold and not self._stop.is_set() and not lost.is_set():
+                pause = self._engine.advance(recovery)
+                if pause and pause.hold:
+                    self._stop.wait(pause.seconds)
+            if pause and not lost.is_set():
+                self._release(recovery, pause)
+        except LeaseLost as e:
+            LOG.warning('%s', e.detail)
+        except DatabaseAway as e:
+            LOG.warning('recovery %s is left until the database is back: %s', recovery.id, e.detail)
+        except Exception:
+            # Its lease runs out and a worker tries again: a bug must not lose a recovery.
+            LOG.exception('recovery %s failed', recovery.id)
+        finally:
+            done.set()
+            self._slots.release()
+
+    def _release(self, recovery: Recovery, pause: Pause) -> None:
+        now = self._clock()
+        not_before = now if pause.hold else now + pause.seconds
+        reason = pause.reason or recovery.reason
+        self._database.run(lambda c: queue.release(c, recovery, now, not_before, reason))
+
+    def _renew(self, recovery: Recovery, done: threading.Event, lost: threading.Event) -> None:
+        while not done.wait(self._lease / 3):
+            try:
+                self._database.run(lambda c: queue.renew(c, recovery, self._clock(), self._lease))
+            except LeaseLost:
+                lost.set()
+                return
+            except DatabaseAway as e:
+                LOG.warning('the lease of %s was not renewed: %s', recovery.id, e.detail)
+
+    def _do(self, duty: Duty) -> None:
+        lease = duty.interval * 3 + 1
+        while not self._stop.wait(duty.interval):
+            try:
+                mine = self._database.run(
+                    lambda c: leases.take(c, duty.name, self._owner, self._clock(), lease)
+                )
+                if mine:
+                    duty.work(self._clock())
+            except AodhHAError as e:
+                LOG.warning('%s: %s: %s', duty.name, e.title, e.detail)
+            except Exception:
+                LOG.exception('%s failed', duty.name)
+
+    def confirm_guests(self, now: float) -> None:
+        """Ask Nova whose server each pending guest is."""
+        with self._database.read() as connection:
+            pending = guests.find(connection, status=PENDING, limit=50)
+        for guest in pending:
+            name, refusal = self._look_up(guest)
+            confirm = functools.partial(
+                guests.confirm, guest=guest, now=self._clock(), name=name, refusal=refusal
+            )
+            self._database.run(confirm)
+
+    def _look_up(self, guest: Guest) -> tuple[str, str]:
+        """The server's name, or why the guest is refused. Raises CloudAway."""
+        # One sentence for both, so that enrolling tells nobody which servers others have.
+        refusal = f'project {guest.project_id} has no server {guest.server_id}'
+        try:
+            server = self._cloud.server(guest.server_id)
+        except NotFound:
+            return '', refusal
+        return server.name, '' if server.project_id == guest.project_id else refusal
+
+    def _spawn(self, work: Callable[[], None], name: str) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()

@@ -1,0 +1,57 @@
+"""The Flask application."""
+
+import atexit
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, g, jsonify
+from oslo_config import cfg
+
+from aodh_ha import __version__, keys
+from aodh_ha.db import Database
+from aodh_ha.exceptions import DatabaseAway
+from webhook import auth, errors
+from webhook.intake import Intake
+from webhook.state import State, state
+from webhook.v1 import alarms, guests, heartbeats, policies, recoveries
+
+MAX_BODY = 128 * 1024
+"""Bytes; a policy is the largest thing that is sent. The guests' and Aodh's doors allow less."""
+
+
+def create_app(conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> Flask:
+    """The application, by this configuration; raises ConfigurationError.
+
+    The database may be away: then everything answers 503 until it is back.
+    """
+    database = Database(conf.database.connection)
+    master_key = keys.load_master_key(conf.secrets.master_key_file)
+    intake = Intake(database, f'{conf.worker.name}:{conf.webhook.port}', clock)
+    urls = auth.CallbackURLs(master_key, conf.webhook.public_url, conf.webhook.callback_lifetime)
+    app = Flask('webhook')
+    app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, clock)
+    app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
+    errors.register(app)
+    for module in (heartbeats, alarms, guests, policies, recoveries):
+        app.register_blueprint(module.blueprint, url_prefix='/v1')
+    app.add_url_rule('/healthz', view_func=healthz)
+    app.after_request(_name_request)
+    app.wsgi_app = auth.OperatorsDoor(app.wsgi_app, conf)  # type: ignore[method-assign]
+    intake.start()
+    atexit.register(intake.close)
+    return app
+
+
+def healthz() -> Response:
+    """200 while heartbeats and callbacks can be kept, else 503."""
+    broken = state().intake.broken
+    if broken:
+        raise DatabaseAway(broken)
+    return jsonify({'status': 'ok', 'version': __version__})
+
+
+def _name_request(response: Response) -> Response:
+    response.headers['X-Openstack-Request-Id'] = g.get('request_id') or errors.request_id()
+    return response

@@ -1,0 +1,21 @@
+"""Gunicorn's settings by aodh-ha's configuration.
+
+``gunicorn -c python:webhook.gunicorn_conf 'webhook.wsgi:create()'``
+"""
+
+from aodh_ha import opts
+
+_conf = opts.load()
+
+bind = f'{_conf.webhook.host}:{_conf.webhook.port}'
+# One process: a beat's sequence is then checked against those that wait to be written.
+# Threads carry the load; several hosts share it.
+workers = 1
+worker_class = 'gthread'
+threads = _conf.webhook.threads
+timeout = 30
+graceful_timeout = 10
+keepalive = 30
+# No access log: the path of a callback is its credential.
+accesslog = None
+control_socket_disable = True

@@ -1,0 +1,29 @@
+"""What the views need that is not the request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import current_app
+from oslo_config import cfg
+
+from aodh_ha.db import Database
+from webhook.auth import CallbackURLs
+from webhook.intake import Intake
+
+
+@dataclass(frozen=True)
+class State:
+    """One application's configuration and long-lived parts."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    master_key: bytes
+    urls: CallbackURLs
+    intake: Intake
+    clock: Callable[[], float]
+
+
+def state() -> State:
+    """The running application's state."""
+    found: State = current_app.extensions['aodh_ha']
+    return found

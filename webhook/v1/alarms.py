@@ -1,0 +1,225 @@
+"""/v1/alarms: the operators' alarms, and the door that Aodh's notifier comes through."""
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify, request
+
+from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
+from aodh_ha.exceptions import Conflict, InvalidRequest, NotFound
+from aodh_ha.rules import alarm as rules
+from aodh_ha.rules.alarm import Alarm, Notification
+from aodh_ha.rules.guest import ENROLLED
+from webhook.auth import ALARM, TELEMETRY, caller, scope
+from webhook.errors import Gone
+from webhook.state import state
+from webhook.v1 import fields
+
+blueprint = Blueprint('alarms', __name__)
+
+MAX_NOTIFICATION = 64 * 1024
+"""Bytes; Aodh's notification has under 2 KiB."""
+
+
+def view(alarm: Alarm) -> dict[str, Any]:
+    """An alarm as it is shown."""
+    return {
+        'id': alarm.id,
+        'server_id': alarm.server_id,
+        'project_id': alarm.project_id,
+        'trigger': alarm.trigger,
+        'meter': rules.TRIGGERS[alarm.trigger],
+        'threshold': alarm.threshold,
+        'aodh_alarm_id': alarm.aodh_alarm_id,
+        'state': alarm.state,
+        'state_at': fields.iso(alarm.state_at),
+        'created_at': fields.iso(alarm.created_at),
+    }
+
+
+# ---- Aodh's door
+
+
+@blueprint.post('/alarms/<token>')
+def notified(token: str) -> tuple[Response, int]:
+    """Aodh says that an alarm changed: committed, then 202; a worker does the rest."""
+    request.max_content_length = MAX_NOTIFICATION
+    alarm_id = state().urls.read(ALARM, token)
+    notification = rules.parse_notification(request.get_data())
+    answer = state().database.run(lambda c: _take(c, alarm_id, notification))
+    return jsonify(answer), 202
+
+
+def _take(connection: sa.Connection, alarm_id: str, notification: Notification) -> dict[str, Any]:
+    now = state().clock()
+    alarm = _alarm_of(connection, alarm_id, notification)
+    guest = guests.get(connection, alarm.server_id)
+    if alarm.state != notification.current:
+        audit.record(
+            connection,
+            now,
+            'alarm',
+            f'{alarm.trigger}: {notification.current}',
+            project_id=alarm.project_id,
+            server_id=alarm.server_id,
+            data={'alarm_id': alarm.id, 'reason': notification.reason},
+        )
+    alarms.set_state(connection, alarm.id, notification.current, now)
+    if notification.current != rules.ALARM:
+        return {'recovery': None, 'decision': f'noted: {notification.current}'}
+    listening = gateways.listening_since(connection, now)
+    refusal = rules.why_not_recover(guest, alarm.trigger, listening, now)
+    if refusal:
+        if alarm.state != notification.current:
+            audit.record(
+                connection,
+                now,
+                'not_opened',
+                refusal,
+                project_id=alarm.project_id,
+                server_id=alarm.server_id,
+                data={'alarm_id': alarm.id},
+            )
+        return {'recovery': None, 'decision': refusal}
+    policy = policies.of_guest(connection, guest)
+    recovery, opened = queue.enqueue(
+        connection,
+        guest,
+        policy,
+        alarm.trigger,
+        alarm.id,
+        notification.reason or 'the alarm fired',
+        now,
+    )
+    return {'recovery': recovery.id, 'decision': 'opened' if opened else 'joined'}
+
+
+@blueprint.post('/telemetry/<token>')
+def telemetry(token: str) -> tuple[Response, int]:
+    """Aodh has insufficient data: telemetry is broken. Noted; nothing is ever recovered."""
+    request.max_content_length = MAX_NOTIFICATION
+    alarm_id = state().urls.read(TELEMETRY, token)
+    notification = rules.parse_notification(request.get_data())
+    state().database.run(lambda c: _note_telemetry(c, alarm_id, notification))
+    return jsonify({'recovery': None, 'decision': 'noted: telemetry is broken'}), 202
+
+
+def _note_telemetry(connection: sa.Connection, alarm_id: str, notification: Notification) -> None:
+    now = state().clock()
+    alarm = _alarm_of(connection, alarm_id, notification)
+    if alarm.state == notification.current:
+        return  # Aodh repeats it every evaluation; the trail needs it once
+    alarms.set_state(connection, alarm.id, notification.current, now)
+    audit.record(
+        connection,
+        now,
+        'telemetry',
+        f'no data for the alarm: {notification.reason}',
+        project_id=alarm.project_id,
+        server_id=alarm.server_id,
+        data={'alarm_id': alarm.id},
+    )
+
+
+def _alarm_of(connection: sa.Connection, alarm_id: str, notification: Notification) -> Alarm:
+    try:
+        alarm = alarms.get(connection, alarm_id)
+        guests.get(connection, alarm.server_id)
+    except NotFound:
+        raise Gone('the alarm or its guest was deleted; delete the Aodh alarm too') from None
+    if alarm.aodh_alarm_id and alarm.aodh_alarm_id != notification.alarm_id:
+        raise Conflict('this URL belongs to another Aodh alarm')
+    return alarm
+
+
+# ---- the operators'
+
+
+@blueprint.get('/alarms')
+def listing() -> Response:
+    """The project's alarms, of one guest with ``?guest=``."""
+    project_id = scope(caller('aodh_ha:alarm:get'))
+    marker, limit = fields.page()
+    with state().database.read() as connection:
+        found = alarms.find(connection, project_id, fields.guest_filter(), marker, limit)
+    last = found[-1].id if len(found) == limit else None
+    return jsonify({'alarms': [view(a) for a in found], 'next': last})
+
+
+@blueprint.get('/alarms/<alarm_id>')
+def show(alarm_id: str) -> Response:
+    """One alarm."""
+    project_id = scope(caller('aodh_ha:alarm:get'))
+    with state().database.read() as connection:
+        return jsonify(
+            {'alarm': view(alarms.get(connection, fields.known_uuid(alarm_id), project_id))}
+        )
+
+
+@blueprint.post('/alarms')
+def create() -> tuple[Response, int]:
+    """An alarm for an enrolled guest, and the definition to give to Aodh."""
+    project_id = scope(caller('aodh_ha:alarm:create'))
+    data = fields.body({'server_id', 'trigger', 'threshold'})
+    server_id = fields.uuid(data, 'server_id')
+    trigger = data.get('trigger', 'heartbeat')
+    if not isinstance(trigger, str) or trigger not in rules.TRIGGERS:
+        raise InvalidRequest(f'trigger must be one of {", ".join(rules.TRIGGERS)}')
+    here = state()
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        guest = guests.get(connection, server_id, project_id)
+        if guest.status != ENROLLED:
+            raise Conflict(f'the guest is {guest.status}: {guest.status_reason or "wait a second"}')
+        default = guest.missed_limit if trigger == 'heartbeat' else 3
+        threshold = fields.whole(data, 'threshold', default, 1, 1000)
+        alarm = Alarm(
+            id=str(uuid.uuid4()),
+            project_id=guest.project_id,
+            server_id=server_id,
+            trigger=trigger,
+            threshold=threshold,
+            aodh_alarm_id=None,
+            state=rules.OK,
+            state_at=None,
+            created_at=here.clock(),
+        )
+        alarms.add(connection, alarm)
+        definition = rules.definition(
+            guest,
+            trigger,
+            threshold,
+            here.urls.url(ALARM, alarm.id),
+            here.urls.url(TELEMETRY, alarm.id),
+        )
+        return {'alarm': view(alarm), 'definition': definition}
+
+    return jsonify(here.database.run(work)), 201
+
+
+@blueprint.put('/alarms/<alarm_id>')
+def link(alarm_id: str) -> Response:
+    """Which Aodh alarm carries it."""
+    project_id = scope(caller('aodh_ha:alarm:create'))
+    aodh_alarm_id = fields.uuid(fields.body({'aodh_alarm_id'}), 'aodh_alarm_id')
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        alarms.get(connection, fields.known_uuid(alarm_id), project_id)
+        alarms.link(connection, alarm_id.lower(), aodh_alarm_id)
+        return view(alarms.get(connection, alarm_id.lower()))
+
+    return jsonify({'alarm': state().database.run(work)})
+
+
+@blueprint.delete('/alarms/<alarm_id>')
+def delete(alarm_id: str) -> tuple[str, int]:
+    """Delete it; its callback URLs are void at once."""
+    project_id = scope(caller('aodh_ha:alarm:delete'))
+
+    def work(connection: sa.Connection) -> None:
+        alarms.get(connection, fields.known_uuid(alarm_id), project_id)
+        alarms.delete(connection, alarm_id.lower())
+
+    state().database.run(work)
+    return '', 204

@@ -1,0 +1,98 @@
+"""Reading request bodies, and writing times; errors name the field."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+
+from aodh_ha.exceptions import InvalidRequest, NotFound
+from aodh_ha.rules.heartbeat import is_uuid, json_object
+
+LIMIT = 1000
+"""The most entries of one listing."""
+
+
+def body(known: set[str]) -> dict[str, Any]:
+    """The JSON object of the request, with no field but the known ones."""
+    data = json_object(request.get_data())
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise InvalidRequest(
+            f'unknown field {unknown[0][:64]!r}; known are {", ".join(sorted(known))}'
+        )
+    return data
+
+
+def uuid(data: dict[str, Any], name: str) -> str:
+    """A required UUID, in lower case with hyphens."""
+    value = data.get(name)
+    text = value.lower() if isinstance(value, str) else value
+    if not is_uuid(text):
+        raise InvalidRequest(f'{name} must be a UUID')
+    return str(text)
+
+
+def text(data: dict[str, Any], name: str, default: str, pattern: re.Pattern[str]) -> str:
+    """A string that matches the pattern."""
+    value = data.get(name, default)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidRequest(f'{name} must match {pattern.pattern}')
+    return value
+
+
+def number(data: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
+    """A number within bounds."""
+    value = data.get(name)
+    if value is None:
+        return default
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise InvalidRequest(f'{name} must be a number from {low:g} to {high:g}')
+    return float(value)
+
+
+def whole(data: dict[str, Any], name: str, default: int, low: int, high: int) -> int:
+    """A whole number within bounds."""
+    value = number(data, name, default, low, high)
+    if value != int(value):
+        raise InvalidRequest(f'{name} must be a whole number')
+    return int(value)
+
+
+def page() -> tuple[str, int]:
+    """The ``marker`` and ``limit`` of a listing."""
+    raw = request.args.get('limit', str(LIMIT))
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= LIMIT:
+        raise InvalidRequest(f'limit must be a whole number from 1 to {LIMIT}')
+    return marker(), int(raw)
+
+
+def marker() -> str:
+    """The id that the listing goes on after."""
+    found = request.args.get('marker', '')
+    if found and not is_uuid(found):
+        raise InvalidRequest('marker must be the UUID in "next" of the page before')
+    return found
+
+
+def guest_filter() -> str | None:
+    """The ``guest`` that a listing is narrowed to."""
+    found = request.args.get('guest', '').lower() or None
+    if found and not is_uuid(found):
+        raise InvalidRequest('guest must be a server UUID')
+    return found
+
+
+def known_uuid(value: str) -> str:
+    """A UUID from the path or query; raises NotFound for what can name nothing of ours."""
+    if not is_uuid(value.lower()):
+        raise NotFound('ids here are UUIDs, such as a server has')
+    return value.lower()
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    if seconds is None:
+        return None
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')

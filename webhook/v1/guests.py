@@ -1,0 +1,162 @@
+"""/v1/guests: enrolment."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify
+
+from aodh_ha import keys
+from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
+from aodh_ha.rules.guest import PENDING, Guest
+from aodh_ha.rules.policy import NAME
+from webhook.auth import caller, scope
+from webhook.state import state
+from webhook.v1 import fields
+
+blueprint = Blueprint('guests', __name__)
+
+
+def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
+    """A guest as it is shown; never its key."""
+    return {
+        'id': guest.server_id,
+        'name': guest.name,
+        'project_id': guest.project_id,
+        'status': guest.status,
+        'status_reason': guest.status_reason,
+        'policy': guest.policy,
+        'interval': guest.interval,
+        'missed_limit': guest.missed_limit,
+        'boot_grace': guest.boot_grace,
+        'generation': guest.generation,
+        'enrolled_at': fields.iso(guest.enrolled_at),
+        'last_seen': fields.iso(guest.last_seen),
+        'silent_for': None if guest.last_seen is None else round(now - guest.last_seen, 3),
+        'missed': None if listening is None else guest.missed(now, listening),
+        'beats': guest.beats,
+        'boot_id': guest.boot_id,
+        'seen_by': guest.seen_by,
+        'services': [
+            {'name': s.name, 'state': s.state, 'failures': s.failures} for s in guest.services
+        ],
+        'failures': guest.failures,
+        'resource_id': guest.resource_id,
+    }
+
+
+@blueprint.get('/guests')
+def listing() -> Response:
+    """The project's guests."""
+    project_id = scope(caller('aodh_ha:guest:get'))
+    marker, limit = fields.page()
+    now = state().clock()
+    with state().database.read() as connection:
+        found = guests.find(connection, project_id, None, marker, limit)
+        listening = gateways.listening_since(connection, now)
+    last = found[-1].server_id if len(found) == limit else None
+    return jsonify({'guests': [view(g, now, listening) for g in found], 'next': last})
+
+
+@blueprint.get('/guests/<server_id>')
+def show(server_id: str) -> Response:
+    """One guest with its newest events."""
+    project_id = scope(caller('aodh_ha:guest:get'))
+    now = state().clock()
+    with state().database.read() as connection:
+        guest = guests.get(connection, fields.known_uuid(server_id), project_id)
+        listening = gateways.listening_since(connection, now)
+        events = audit.of_guest(connection, guest.server_id, 30)
+    shown = [
+        {
+            'at': fields.iso(e.at),
+            'kind': e.kind,
+            'message': e.message,
+            'data': e.data,
+            'recovery_id': e.recovery_id,
+        }
+        for e in events
+    ]
+    return jsonify({'guest': view(guest, now, listening), 'events': shown})
+
+
+@blueprint.post('/guests')
+def enroll() -> tuple[Response, int]:
+    """Enrol a server's guest, or bring its settings up to date; the answer has its key.
+
+    A new guest is pending until a worker saw in Nova that the server is the caller's.
+    """
+    who = caller('aodh_ha:guest:enroll')
+    data = fields.body({'server_id', 'policy', 'interval', 'missed', 'boot_grace'})
+    server_id = fields.uuid(data, 'server_id')
+    name = fields.text(data, 'policy', policies.DEFAULT, NAME)
+    here = state()
+    now = here.clock()
+
+    def work(connection: sa.Connection) -> tuple[Guest, bool]:
+        policy = policies.get(connection, who.project_id, name)
+        wanted = Guest(
+            server_id=server_id,
+            project_id=who.project_id,
+            status=PENDING,
+            status_reason='',
+            name='',
+            generation=1,
+            interval=fields.number(data, 'interval', policy.interval, 1, 3600),
+            missed_limit=fields.whole(data, 'missed', policy.missed, 1, 1000),
+            boot_grace=fields.number(data, 'boot_grace', policy.boot_grace, 0, 86400),
+            policy=name,
+            enrolled_at=now,
+            last_seen=None,
+            sequence=0,
+            beats=0,
+            boot_id=None,
+            services=(),
+            failures=0,
+            failing_since=None,
+            seen_by=None,
+        )
+        guest, new = guests.enroll(connection, wanted)
+        audit.record(
+            connection,
+            now,
+            'enrolled',
+            f'by user {who.user_id}, policy {name}',
+            project_id=who.project_id,
+            server_id=server_id,
+        )
+        return guest, new
+
+    guest, new = here.database.run(work)
+    credentials = {
+        'gateways': [here.conf.webhook.public_url],
+        'guest': guest.server_id,
+        'generation': guest.generation,
+        'key': keys.guest_key(here.master_key, guest.server_id, guest.generation),
+    }
+    shown = view(guest, now, None)
+    return jsonify({'guest': shown, 'credentials': credentials}), 201 if new else 200
+
+
+@blueprint.delete('/guests/<server_id>')
+def forget(server_id: str) -> tuple[str, int]:
+    """Forget a guest: its key and callback URLs are void, its recovery ends."""
+    who = caller('aodh_ha:guest:forget')
+    project_id = scope(who)
+    now = state().clock()
+
+    def work(connection: sa.Connection) -> None:
+        guest = guests.get(connection, fields.known_uuid(server_id), project_id)
+        alarms.delete_of_guest(connection, guest.server_id)
+        queue.end_of_guest(connection, guest.server_id, now, 'the guest was forgotten')
+        guests.forget(connection, guest.server_id)
+        audit.record(
+            connection,
+            now,
+            'forgotten',
+            f'by user {who.user_id}',
+            project_id=guest.project_id,
+            server_id=guest.server_id,
+        )
+
+    state().database.run(work)
+    return '', 204

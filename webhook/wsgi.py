@@ -1,0 +1,13 @@
+"""For gunicorn: ``gunicorn 'webhook.wsgi:create()'``; see deploy/gunicorn.conf.py."""
+
+from flask import Flask
+
+from aodh_ha import opts
+from webhook.app import create_app
+
+
+def create() -> Flask:
+    """The application by AODH_HA_CONFIG_FILE or /etc/aodh-ha/aodh-ha.conf."""
+    conf = opts.load()
+    opts.setup_logging(conf)
+    return create_app(conf)
