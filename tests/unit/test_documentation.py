@@ -1,0 +1,65 @@
+"""What the documentation says can be typed: its configuration loads, its commands exist."""
+
+import configparser
+import pathlib
+import re
+import textwrap
+
+import pytest
+
+from aodh_ha import opts
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.rst'))]
+
+# An indented or fenced block that begins with [database]; it ends where the indentation does.
+CONFIGURATION = re.compile(r'^( *)\[database\]\n(?:(?:\1(?!```).*)?\n)*', re.MULTILINE)
+
+# `aodh-ha a b` in a sentence or table, or at the start of an example's line.
+COMMAND = re.compile(r'(?:``|`|^ +(?:[$#] )?)aodh-ha ([a-z]+(?: [a-z]+)?)', re.MULTILINE)
+
+
+def commands() -> set[str]:
+    """Every command of aodh-ha, as it is typed."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / 'setup.cfg')
+    lines = setup['options.entry_points']['aodh_ha.cli'].split('\n')
+    return {line.partition('=')[0].strip().replace('_', ' ') for line in lines if line.strip()}
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/install.rst'])
+def test_the_configuration_loads_as_it_is_printed(page, tmp_path):
+    block = CONFIGURATION.search((ROOT / page).read_text(encoding='utf-8'))
+    text = textwrap.dedent(block.group())
+    file = tmp_path / 'aodh-ha.conf'
+    file.write_text(text)
+    conf = opts.load(['--config-file', str(file)])
+    assert conf.database.connection.startswith('mysql+pymysql://')
+    assert conf.publisher.driver == 'gnocchi'
+    known = {*opts.GROUPS, opts.SERVICE_GROUP, 'keystone_authtoken'}
+    for section, names in _options(text).items():
+        assert section in known
+        if section in opts.GROUPS:
+            assert names <= {option.dest for option in opts.GROUPS[section]}, section
+
+
+def test_every_command_that_a_page_names_exists():
+    known = commands() | {'help'}
+    named = {
+        (page.name, found)
+        for page in PAGES
+        for found in COMMAND.findall(page.read_text(encoding='utf-8'))
+    }
+    assert len(named) > 5
+    unknown = {
+        (page, found)
+        for page, found in named
+        if found not in known and found.split()[0] not in known
+    }
+    assert not unknown
+
+
+def _options(text: str) -> dict[str, set[str]]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    return {section: set(parser[section]) for section in parser.sections()}
