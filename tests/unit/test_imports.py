@@ -30,7 +30,7 @@ ALLOWED = {
     'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.reconciler', 'aodh_ha.keys'},
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler'},
     # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
-    'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.nova'},
+    'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.servers'},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.
     'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys'},
     'aodh_ha.cmd': BELOW_WORKER
@@ -168,7 +168,7 @@ def test_an_import_that_runs_upward_is_found(module, source, words):
         ('aodh_ha.clients.nova', 'import novaclient.client'),
         ('aodh_ha.plugins.ceilometer.pollster', 'from ceilometer.polling import plugin_base'),
         ('aodh_ha.recovery.engine', 'from aodh_ha.clients import nova\nfrom . import evidence'),
-        ('aodh_ha.osc.alarm', 'from aodh_ha.clients import aodh\nimport aodh_ha.clients.nova'),
+        ('aodh_ha.osc.alarm', 'from aodh_ha.clients import aodh\nimport aodh_ha.clients.servers'),
         ('aodh_ha.rules.heartbeat', 'import hmac, urllib.parse\nfrom datetime import datetime'),
         ('aodh_ha.cmd.serve', 'import webhook.app\nfrom aodh_ha import worker'),
         ('webhook.v1.alarms', 'from aodh_ha.db import queue\nfrom webhook import errors'),

@@ -1,0 +1,88 @@
+"""Aodh, as alarms need it: create, look, delete.
+
+Its quotas are never asked for: one GET of /v2/quotas stores a limit of -1 in Aodh 23, after
+which every creation of an alarm is refused.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aodhclient import exceptions as aodh
+from aodhclient.v2 import client as aodhclient
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
+
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
+
+T = TypeVar('T')
+
+# No request is logged, not even for debugging: an alarm's actions are signed URLs.
+_QUIET = logging.getLogger(f'{__name__}.requests')
+_QUIET.setLevel(logging.WARNING)
+
+
+class Aodh:
+    """One Aodh endpoint, spoken to with the session's token. Alarms are dicts as in its API.
+
+    Reads raise CloudAway or NotFound. Changes raise NotFound, ActionRefused when Aodh said no,
+    CloudAway when it was never reached, and OutcomeUnknown when the answer was lost.
+    """
+
+    def __init__(
+        self, session: Session, region_name: str | None = None, interface: str | None = None
+    ) -> None:
+        self._client: Any = aodhclient.Client(
+            session=session, region_name=region_name, interface=interface, logger=_QUIET
+        )
+
+    def create(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """Create an alarm; see rules.alarm.definition."""
+        # A copy, because aodhclient takes keys out of what it is given.
+        return dict(_change(lambda: self._client.alarm.create(dict(definition))))
+
+    def get(self, alarm_id: str) -> dict[str, Any]:
+        """An alarm."""
+        return dict(_read(lambda: self._client.alarm.get(alarm_id)))
+
+    def list(self) -> list[dict[str, Any]]:
+        """The project's alarms of the type that this project creates; Aodh sends them all."""
+        return list(
+            _read(lambda: self._client.alarm.list(filters={'type': 'gnocchi_resources_threshold'}))
+        )
+
+    def delete(self, alarm_id: str) -> None:
+        """Delete an alarm."""
+        _change(lambda: self._client.alarm.delete(alarm_id))
+
+
+def _read(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except aodh.NotFound as e:
+        raise NotFound(f'Aodh: {_text(e)}') from None
+    except (aodh.ClientException, ksa.ClientException) as e:
+        raise CloudAway(f'Aodh: {_text(e)}') from None
+
+
+def _change(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except aodh.NotFound as e:
+        raise NotFound(f'Aodh: {_text(e)}') from None
+    except aodh.ClientException as e:
+        if str(e.http_status).startswith('4'):
+            raise ActionRefused(f'Aodh: {_text(e)}') from None
+        raise OutcomeUnknown(f'Aodh: {_text(e)}') from None
+    except (ksa.CatalogException, ksa.HttpError) as e:
+        # Aodh's own answers are aodhclient's exceptions: this is Keystone, before Aodh was asked.
+        raise CloudAway(f'Aodh: {_text(e)}') from None
+    except ksa.ClientException as e:
+        if 'Connection refused' in str(e):
+            raise CloudAway(f'Aodh: {_text(e)}') from None
+        raise OutcomeUnknown(f'Aodh: {_text(e)}') from None
+
+
+def _text(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:300]

@@ -1,0 +1,185 @@
+"""``aodh-ha alarm``: an alarm is a row of ours and the Aodh alarm that carries it."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from aodh_ha.exceptions import AodhHAError, NotFound, OutcomeUnknown
+from aodh_ha.osc import fields
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.rules.alarm import TRIGGERS
+from aodh_ha.rules.heartbeat import is_uuid
+
+if TYPE_CHECKING:
+    from aodh_ha.clients.aodh import Aodh
+    from aodh_ha.osc.client import Client
+
+Object = dict[str, Any]
+
+SEVERITIES = ('low', 'moderate', 'critical')
+"""As Aodh has them."""
+
+MISSING, UNKNOWN = 'missing', 'unknown'
+"""States of an Aodh alarm that is not there, and of one that Aodh does not tell about now."""
+
+
+class NotCreated(AodhHAError):
+    """The alarm was not created"""
+
+
+class CreateAlarm(ShowOne):
+    """Create an alarm that starts a recovery: in Aodh, under your own project"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('guest', metavar='GUEST', help='Guest (name, or id of its server)')
+        parser.add_argument(
+            '--on',
+            choices=tuple(TRIGGERS),
+            default='heartbeat',
+            help='What fires it: heartbeats missed, or a failing service (default: heartbeat)',
+        )
+        parser.add_argument(
+            '--threshold',
+            metavar='N',
+            type=int,
+            help="Heartbeats missed, or failed checks of a service (default: the guest's limit, 3)",
+        )
+        parser.add_argument(
+            '--severity', choices=SEVERITIES, help='As Aodh shows it (default: critical)'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """Create ours, then Aodh's, then link them; what does not end well is taken back."""
+        guest = self.api.find_guest(parsed_args.guest)
+        answer = self.api.create_alarm(guest['id'], parsed_args.on, parsed_args.threshold)
+        alarm, definition = answer['alarm'], answer['definition']
+        if parsed_args.severity:
+            definition['severity'] = parsed_args.severity
+        try:
+            carrier = self.aodh.create(definition)
+        except AodhHAError as e:
+            hint = ''
+            if isinstance(e, OutcomeUnknown):
+                hint = f'; if Aodh has an alarm called {definition["name"]!r} now, delete it there'
+            raise NotCreated(f'{e.detail}; {self._take_back(alarm)}{hint}') from e
+        try:
+            alarm = self.api.link_alarm(alarm['id'], carrier['alarm_id'])
+        except AodhHAError as e:
+            undone = self._take_back(alarm | {'aodh_alarm_id': carrier['alarm_id']})
+            raise NotCreated(f'{e.detail}; {undone}') from e
+        return _shown(alarm, carrier)
+
+    def _take_back(self, alarm: Object) -> str:
+        try:
+            delete_alarm(self.api, self.aodh, alarm)
+        except AodhHAError as e:
+            return f'taking it back failed too ({e.detail}), so run: alarm delete {alarm["id"]}'
+        return 'what was made of it has been deleted again'
+
+
+class ListAlarms(Lister):
+    """List the alarms, with their state here and in Aodh"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--guest', metavar='GUEST', help='Of this guest (name, or id of its server)'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """List."""
+        alarms = list(self.api.alarms(guest_id(self.api, parsed_args.guest)))
+        states = self._states() if alarms else {}
+        columns = ('ID', 'Server ID', 'Trigger', 'Threshold', 'State', 'Aodh State', 'Aodh Alarm')
+        return columns, (
+            (
+                a['id'],
+                a['server_id'],
+                a['trigger'],
+                a['threshold'],
+                a['state'],
+                UNKNOWN if states is None else states.get(a['aodh_alarm_id'], MISSING),
+                fields.Maybe(a['aodh_alarm_id']),
+            )
+            for a in alarms
+        )
+
+    def _states(self) -> dict[str, str] | None:
+        try:
+            return {a['alarm_id']: a['state'] for a in self.aodh.list()}
+        except AodhHAError as e:
+            self.warn(f"Aodh's states are not known: {e.detail}")
+            return None
+
+
+class ShowAlarm(ShowOne):
+    """Show an alarm, with its state here and in Aodh"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('alarm', metavar='ALARM', help='Alarm (id)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """Show."""
+        alarm = self.api.alarm(parsed_args.alarm)
+        carrier: Object = {'state': MISSING}
+        try:
+            if alarm['aodh_alarm_id']:
+                carrier = self.aodh.get(alarm['aodh_alarm_id'])
+        except NotFound:
+            pass
+        except AodhHAError as e:
+            self.warn(f"Aodh's state is not known: {e.detail}")
+            carrier = {'state': UNKNOWN}
+        return _shown(alarm, carrier)
+
+
+class DeleteAlarm(Command):
+    """Delete alarms, in Aodh and here"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('alarms', metavar='ALARM', nargs='+', help='Alarm (id)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Delete."""
+        self.each(
+            parsed_args.alarms, lambda i: delete_alarm(self.api, self.aodh, self.api.alarm(i))
+        )
+
+
+def delete_alarm(api: 'Client', aodh: 'Aodh', alarm: Object) -> None:
+    """Delete Aodh's alarm, where it is there, then ours: so none is left that calls nobody."""
+    if alarm['aodh_alarm_id']:
+        try:
+            aodh.delete(alarm['aodh_alarm_id'])
+        except NotFound:
+            pass  # somebody deleted it in Aodh
+    api.delete_alarm(alarm['id'])
+
+
+def guest_id(api: 'Client', name_or_id: str | None) -> str | None:
+    """The server's id of a guest; an id is taken as it is: the guest may be forgotten by now."""
+    if name_or_id is None or is_uuid(name_or_id.lower()):
+        return name_or_id and name_or_id.lower()
+    return str(api.find_guest(name_or_id)['id'])
+
+
+def _shown(alarm: Object, carrier: Object) -> Row:
+    shown = alarm | {
+        'aodh_alarm_id': fields.Maybe(alarm['aodh_alarm_id']),
+        'state_at': fields.Maybe(alarm['state_at']),
+        'aodh_state': carrier['state'],
+        'aodh_state_reason': fields.Maybe(carrier.get('state_reason')),
+        'aodh_name': fields.Maybe(carrier.get('name')),
+        'severity': fields.Maybe(carrier.get('severity')),
+    }
+    return tuple(shown), tuple(shown.values())

@@ -1,0 +1,223 @@
+"""The client of our REST API: JSON in and out, and errors that say what to do."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from keystoneauth1 import adapter, exceptions
+from keystoneauth1.session import Session
+
+from aodh_ha.exceptions import AodhHAError, CloudAway, Conflict, NotFound
+from aodh_ha.rules.heartbeat import is_uuid
+
+SERVICE_TYPE = 'aodh-ha'
+TIMEOUT = 60
+"""Seconds for one request."""
+
+Object = dict[str, Any]
+
+
+class APIError(AodhHAError):
+    """aodh-ha refused the request"""
+
+    def __init__(self, status: int, title: str, detail: str, request_id: str = '') -> None:
+        super().__init__(f'{detail} ({request_id})' if request_id else detail)
+        self.status = status
+        self._title = title
+
+    @property
+    def title(self) -> str:
+        """As the service put it."""
+        return self._title
+
+
+class Unreachable(CloudAway):
+    """aodh-ha does not answer"""
+
+
+class Client:
+    """One aodh-ha endpoint, spoken to with the user's token.
+
+    Raises APIError for what the service refuses and Unreachable when it does not answer.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        region_name: str | None = None,
+        interface: str = 'public',
+        endpoint: str | None = None,
+    ) -> None:
+        self._adapter = adapter.Adapter(
+            session,
+            service_type=SERVICE_TYPE,
+            region_name=region_name,
+            interface=interface,
+            endpoint_override=endpoint.rstrip('/') if endpoint else None,
+        )
+        self._where = f'region {region_name or "any"}, interface {interface}'
+
+    # ---- guests
+
+    def guests(self, *, all_projects: bool = False) -> Iterator[Object]:
+        """Every guest of the project."""
+        return self._pages('guests', all_projects=all_projects)
+
+    def guest(self, server_id: str) -> Object:
+        """``guest`` and its newest ``events``."""
+        return self._request('GET', f'guests/{quote(server_id, safe="")}')
+
+    def find_guest(self, name_or_id: str) -> Object:
+        """The guest with this id, or of this name in the project; NotFound, or Conflict if many."""
+        if is_uuid(name_or_id.lower()):
+            return dict(self.guest(name_or_id.lower())['guest'])
+        named = [g for g in self.guests() if g['name'] == name_or_id]
+        if not named:
+            raise NotFound(f'no guest is called {name_or_id!r} in this project; see: guest list')
+        return one(named, f'guests are called {name_or_id!r}', lambda g: f'{g["id"]} {g["status"]}')
+
+    def enroll(self, server_id: str, **settings: Any) -> Object:
+        """``guest`` and the ``credentials`` of its agent; settings that are None are left out."""
+        given = {k: v for k, v in settings.items() if v is not None}
+        # The answer has the guest's key: it must not get into a debug log.
+        return self._request('POST', 'guests', {'server_id': server_id} | given, log=False)
+
+    def forget_guest(self, server_id: str) -> None:
+        """Forget a guest and our side of its alarms."""
+        self._request('DELETE', f'guests/{quote(server_id, safe="")}')
+
+    # ---- alarms
+
+    def alarms(self, server_id: str | None = None) -> Iterator[Object]:
+        """Our alarms, of one guest if given."""
+        return self._pages('alarms', guest=server_id)
+
+    def alarm(self, alarm_id: str) -> Object:
+        """One alarm of ours."""
+        return dict(self._request('GET', f'alarms/{quote(alarm_id, safe="")}')['alarm'])
+
+    def create_alarm(self, server_id: str, trigger: str, threshold: int | None) -> Object:
+        """``alarm`` (ours) and the ``definition`` to create in Aodh."""
+        body: Object = {'server_id': server_id, 'trigger': trigger}
+        if threshold is not None:
+            body['threshold'] = threshold
+        # The definition has the signed callback URLs.
+        return self._request('POST', 'alarms', body, log=False)
+
+    def link_alarm(self, alarm_id: str, aodh_alarm_id: str) -> Object:
+        """Tell which Aodh alarm carries ours."""
+        body = {'aodh_alarm_id': aodh_alarm_id}
+        return dict(self._request('PUT', f'alarms/{quote(alarm_id, safe="")}', body)['alarm'])
+
+    def delete_alarm(self, alarm_id: str) -> None:
+        """Delete our alarm; its callback URLs are void at once."""
+        self._request('DELETE', f'alarms/{quote(alarm_id, safe="")}')
+
+    # ---- recoveries
+
+    def recoveries(
+        self, server_id: str | None = None, *, active: bool = False, all_projects: bool = False
+    ) -> list[Object]:
+        """The newest recoveries, newest first."""
+        query = _query(guest=server_id, active=active, all_projects=all_projects)
+        return list(self._request('GET', f'recoveries{query}')['recoveries'])
+
+    def recovery(self, recovery_id: str) -> Object:
+        """``recovery``, its ``attempts`` and its ``events``."""
+        return self._request('GET', f'recoveries/{quote(recovery_id, safe="")}')
+
+    # ---- policies
+
+    def policies(self) -> list[Object]:
+        """Every policy that the project may use."""
+        return list(self._request('GET', 'policies')['policies'])
+
+    def policy(self, name: str) -> Object:
+        """One policy."""
+        return dict(self._request('GET', f'policies/{quote(name, safe="")}')['policy'])
+
+    def save_policy(self, name: str, document: str) -> Object:
+        """Write the project's policy of this name, from YAML."""
+        path = f'policies/{quote(name, safe="")}'
+        return dict(self._request('PUT', path, {'document': document})['policy'])
+
+    def delete_policy(self, name: str) -> None:
+        """Delete the project's policy."""
+        self._request('DELETE', f'policies/{quote(name, safe="")}')
+
+    # ---- how
+
+    def _pages(self, collection: str, **query: Any) -> Iterator[Object]:
+        marker = None
+        while True:
+            page = self._request('GET', f'{collection}{_query(**query, marker=marker)}')
+            yield from page[collection]
+            marker = page.get('next')
+            if not marker:
+                return
+
+    def _request(
+        self, method: str, path: str, body: Object | None = None, *, log: bool = True
+    ) -> Object:
+        try:
+            response = self._adapter.request(
+                f'/v1/{path}', method, json=body, raise_exc=False, log=log, timeout=TIMEOUT
+            )
+        except exceptions.EndpointNotFound:
+            raise Unreachable(
+                f'the service catalog has no endpoint of type {SERVICE_TYPE} ({self._where}); '
+                'let an administrator create it, or give --aodh-ha-endpoint'
+            ) from None
+        except exceptions.ConnectionError as e:
+            address = self._adapter.get_endpoint()
+            if not address or address.rstrip('/') not in str(e):
+                raise  # it is Keystone that could not be reached
+            raise Unreachable(
+                f'nothing at {address} ({reason(e)}); check that `aodh-ha serve` runs there, and '
+                'the address: openstack catalog show aodh-ha, or --aodh-ha-endpoint'
+            ) from None
+        return _read(response)
+
+
+def one(found: list[Object], what: str, describe: Callable[[Object], str]) -> Object:
+    """The only one found; raises Conflict that lists the candidates."""
+    if len(found) > 1:
+        candidates = ', '.join(sorted(describe(f) for f in found))
+        raise Conflict(f'{len(found)} {what}; give the id instead: {candidates}')
+    return found[0]
+
+
+def reason(error: Exception) -> str:
+    """The operating system's words in a connection error: the rest is layers of libraries."""
+    text = str(error)
+    for words in ('Connection refused', 'timed out', 'Name or service not known', 'No route'):
+        if words.lower() in text.lower():
+            return words.lower()
+    return text.rpartition(': ')[2][:200].strip('()\'"') or type(error).__name__
+
+
+def _query(**values: Any) -> str:
+    given = [f'{k}={1 if v is True else quote(v, safe="")}' for k, v in values.items() if v]
+    return f'?{"&".join(given)}' if given else ''
+
+
+def _read(response: Any) -> Object:
+    if response.status_code == 204:
+        return {}
+    try:
+        data = response.json()
+    except ValueError:
+        data = None
+    if response.status_code < 400 and isinstance(data, dict):
+        return data
+    try:
+        error = data['errors'][0]
+        title, detail = str(error['title']), str(error['detail'])
+        raise APIError(response.status_code, title, detail, str(error.get('request_id') or ''))
+    except (TypeError, KeyError, IndexError, AttributeError):
+        text = ' '.join(response.text.split())[:200]
+        raise APIError(
+            response.status_code,
+            f'HTTP {response.status_code} from {response.url.partition("?")[0]}',
+            f'this is not how aodh-ha answers; check the address: {text!r}',
+        ) from None

@@ -1,0 +1,124 @@
+"""How values are read from the command line and shown."""
+
+import argparse
+import re
+from datetime import datetime
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from aodh_ha.rules.policy import UNITS
+
+Object = dict[str, Any]
+
+_DURATION = re.compile(r'(\d+(?:\.\d+)?)([smh])')
+
+
+def duration(text: str) -> float:
+    """Seconds, from a duration with its unit; for argparse."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no duration with its unit, such as 10s, 2m or 1h'
+        )
+    return float(match[1]) * UNITS[match[2]]
+
+
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """Seconds from one time of the API to another."""
+    if not start or not end:
+        return None
+    delta = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return round(delta.total_seconds(), 3)
+
+
+class Seconds(FormattableColumn[float | None]):
+    """A duration: ``12.3 s`` for people, 12.345 for programs."""
+
+    def human_readable(self) -> str:
+        """One decimal, longer ones in minutes or hours."""
+        value = self._value
+        if value is None:
+            return '-'
+        if value < 120:
+            return f'{value:.1f} s' if value != int(value) else f'{value:.0f} s'
+        minutes, rest = divmod(round(value), 60)
+        if minutes < 120:
+            return f'{minutes} m {rest} s'
+        return f'{minutes // 60} h {minutes % 60} m'
+
+
+class Maybe(FormattableColumn[Any]):
+    """A value that may not be known: ``-`` for people, null for programs."""
+
+    def human_readable(self) -> str:
+        """The value or a dash."""
+        return '-' if self._value is None else str(self._value)
+
+
+class Lines(FormattableColumn[list[Object]]):
+    """Several things, one on each line; the API's list for programs."""
+
+    def human_readable(self) -> str:
+        """One line each."""
+        return '\n'.join(self.line(item) for item in self._value)
+
+    def line(self, item: Object) -> str:
+        """One thing."""
+        raise NotImplementedError
+
+
+class Services(Lines):
+    """What the agent said about the services it watches."""
+
+    def line(self, item: Object) -> str:
+        """Name and state."""
+        failures = f' ({item["failures"]} failures)' if item.get('failures') else ''
+        return f'{item["name"]} {item["state"]}{failures}'
+
+
+class Events(Lines):
+    """Events with their times."""
+
+    def line(self, item: Object) -> str:
+        """Time, kind, message."""
+        return f'{item["at"]}  {item["kind"]}: {item["message"]}'
+
+
+class Steps(Lines):
+    """The steps of a policy."""
+
+    def line(self, item: Object) -> str:
+        """Action, how often, how long its success is waited for."""
+        kind = f' {item["type"]}' if item.get('type') else ''
+        times = f' x{item["attempts"]}' if item.get('attempts', 1) != 1 else ''
+        return f'{item["action"]}{kind}{times}, verify {item["verify"]:g}s'
+
+
+class Timeline(FormattableColumn[list[Object]]):
+    """Events with the seconds since the recovery began."""
+
+    def __init__(self, events: list[Object], start: str) -> None:
+        super().__init__([{'seconds': seconds_between(start, e['at']), **e} for e in events])
+
+    def human_readable(self) -> str:
+        """Seconds in a column of their own."""
+        return '\n'.join(
+            f'{e["seconds"]:+9.2f} s  {e["kind"]}: {e["message"]}' for e in self._value
+        )
+
+
+class Attempts(Lines):
+    """The attempts of a recovery."""
+
+    def line(self, item: Object) -> str:
+        """Step, action, outcome and how long it took."""
+        took = seconds_between(item['intended_at'], item.get('finished_at'))
+        after = f' after {took:.1f} s' if took is not None else ''
+        request = f', {item["request_id"]}' if item.get('request_id') else ''
+        detail = f': {item["detail"]}' if item.get('detail') else ''
+        # Steps count from 0 in the API, from 1 for people.
+        return (
+            f'step {item["step"] + 1} try {item["number"]}  {item["action"]}  '
+            f'{item["status"]}{after}{request}{detail}'
+        )

@@ -1,0 +1,242 @@
+"""``aodh-ha guest``: which servers' guests are watched."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aodh_ha.exceptions import AodhHAError, Conflict, NotFound
+from aodh_ha.osc import fields
+from aodh_ha.osc.alarm import delete_alarm
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+
+Object = dict[str, Any]
+
+WAIT = 30.0
+"""Seconds until a pending guest is given up on; a worker looks about once a second."""
+POLL = 0.5
+
+METADATA = ('aodh_ha_gateways', 'aodh_ha_key', 'aodh_ha_generation')
+"""As the agent reads them from Nova's metadata service or the config drive."""
+
+
+class NotEnrolled(AodhHAError):
+    """The guest was not enrolled"""
+
+
+class EnrollGuest(ShowOne):
+    """Enrol a server's guest, and show how its agent is configured"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('server', metavar='SERVER', help='Server (name or id)')
+        parser.add_argument('--policy', metavar='NAME', help='Recovery policy of the guest')
+        parser.add_argument(
+            '--interval',
+            metavar='DURATION',
+            type=fields.duration,
+            help="Time between two heartbeats, such as 10s (default: the policy's)",
+        )
+        parser.add_argument(
+            '--missed',
+            metavar='N',
+            type=int,
+            help="Heartbeats missed before the alarm (default: the policy's)",
+        )
+        parser.add_argument(
+            '--boot-grace',
+            metavar='DURATION',
+            type=fields.duration,
+            help="Time for the first heartbeat after enrolment (default: the policy's)",
+        )
+        parser.add_argument(
+            '--metadata',
+            action='store_true',
+            help="Write gateways and key into the server's metadata, where the agent finds them "
+            'through the metadata service or the config drive; the key is not printed then',
+        )
+        parser.add_argument(
+            '--wait',
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help=f'Wait, {WAIT:g} s at most, until the guest is enrolled or refused (default)',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """Enrol."""
+        server = self.servers.find(parsed_args.server)
+        answer = self.api.enroll(
+            server.id,
+            policy=parsed_args.policy,
+            interval=parsed_args.interval,
+            missed=parsed_args.missed,
+            boot_grace=parsed_args.boot_grace,
+        )
+        guest, credentials = answer['guest'], answer['credentials']
+        if parsed_args.wait and guest['status'] == 'pending':
+            guest = settled(lambda: dict(self.api.guest(server.id)['guest']))
+        if guest['status'] == 'refused':
+            raise NotEnrolled(f'{server.name or server.id}: {guest["status_reason"]}')
+        if parsed_args.metadata:
+            self.servers.set_metadata(server.id, metadata(credentials))
+            config = "# nothing to configure: the agent reads the server's metadata"
+        else:
+            config = agent_config(credentials, guest['interval'])
+        shown = {
+            'id': guest['id'],
+            'name': guest['name'] or server.name,
+            'status': guest['status'],
+            'policy': guest['policy'],
+            'interval': fields.Seconds(guest['interval']),
+            'missed_limit': guest['missed_limit'],
+            'boot_grace': fields.Seconds(guest['boot_grace']),
+            'gateways': ', '.join(credentials['gateways']),
+            'generation': credentials['generation'],
+            'metadata': 'written' if parsed_args.metadata else 'not written (--metadata)',
+            'agent_config': config,
+        }
+        return tuple(shown), tuple(shown.values())
+
+
+class ListGuests(Lister):
+    """List the enrolled guests and when each was last heard"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--all-projects', action='store_true', help='Of all projects (administrators)'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """List."""
+        everywhere = parsed_args.all_projects
+        columns = ['ID', 'Name', 'Status', 'Silent For', 'Missed', 'Beats', 'Services', 'Policy']
+        if everywhere:
+            columns.append('Project ID')
+
+        def row(guest: Object) -> tuple[Any, ...]:
+            cells = (
+                guest['id'],
+                guest['name'],
+                guest['status'],
+                fields.Seconds(guest['silent_for']),
+                fields.Maybe(guest['missed']),
+                guest['beats'],
+                fields.Services(guest['services']),
+                guest['policy'],
+            )
+            return (*cells, guest['project_id']) if everywhere else cells
+
+        return columns, (row(g) for g in self.api.guests(all_projects=everywhere))
+
+
+class ShowGuest(ShowOne):
+    """Show a guest and what lately happened to it"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('guest', metavar='GUEST', help='Guest (name, or id of its server)')
+        parser.add_argument(
+            '--events', metavar='N', type=int, default=10, help='Newest events shown (default: 10)'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Row:
+        """Show."""
+        found = self.api.find_guest(parsed_args.guest)
+        answer = self.api.guest(found['id'])
+        guest, events = answer['guest'], answer['events']
+        shown = guest | {
+            'interval': fields.Seconds(guest['interval']),
+            'boot_grace': fields.Seconds(guest['boot_grace']),
+            'silent_for': fields.Seconds(guest['silent_for']),
+            'last_seen': fields.Maybe(guest['last_seen']),
+            'missed': fields.Maybe(guest['missed']),
+            'boot_id': fields.Maybe(guest['boot_id']),
+            'seen_by': fields.Maybe(guest['seen_by']),
+            'services': fields.Services(guest['services']),
+            'events': fields.Events(events[-parsed_args.events :] if parsed_args.events else []),
+        }
+        return tuple(shown), tuple(shown.values())
+
+
+class ForgetGuest(Command):
+    """Forget guests: their keys are void, their alarms and metadata are deleted"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            'guests', metavar='GUEST', nargs='+', help='Guest (name, or id of its server)'
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Forget."""
+        self.each(parsed_args.guests, self._forget)
+
+    def _forget(self, name_or_id: str) -> None:
+        guest = self.api.find_guest(name_or_id)
+        for alarm in list(self.api.alarms(guest['id'])):
+            delete_alarm(self.api, self.aodh, alarm)
+        self.api.forget_guest(guest['id'])
+        try:
+            present = self.servers.metadata_keys(guest['id']) & set(METADATA)
+            self.servers.delete_metadata(guest['id'], present)
+        except NotFound:
+            pass  # the server is gone, and its metadata with it
+        except AodhHAError as e:
+            self.warn(
+                f'{guest["id"]} is forgotten and its key is void, but its metadata '
+                f'({", ".join(METADATA)}) may still be there: {e.detail}'
+            )
+
+
+def settled(
+    look: Callable[[], Object],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Object:
+    """The guest as soon as it is not pending; raises Conflict after WAIT seconds."""
+    end = clock() + WAIT
+    for guest in _every(look, sleep):
+        if guest['status'] != 'pending':
+            return guest
+        if clock() >= end:
+            break
+    raise Conflict(
+        f'{guest["id"]} is still pending after {WAIT:g} s: no worker has asked Nova about it; '
+        'check that aodh-ha-worker (or aodh-ha serve) runs, then: guest show'
+    )
+
+
+def _every(look: Callable[[], Object], sleep: Callable[[float], None]) -> Iterator[Object]:
+    while True:
+        yield look()
+        sleep(POLL)
+
+
+def metadata(credentials: Object) -> dict[str, str]:
+    """The metadata that the agent looks for."""
+    gateways = ','.join(credentials['gateways'])
+    values = (gateways, credentials['key'], str(credentials['generation']))
+    return dict(zip(METADATA, values, strict=True))
+
+
+def agent_config(credentials: Object, interval: float) -> str:
+    """The agent's configuration file, /etc/aodh-ha/agent.conf."""
+    return '\n'.join(
+        (
+            '[agent]',
+            f'gateways = {", ".join(credentials["gateways"])}',
+            f'guest = {credentials["guest"]}',
+            f'key = {credentials["key"]}',
+            f'generation = {credentials["generation"]}',
+            f'interval = {interval:g}s',
+        )
+    )
