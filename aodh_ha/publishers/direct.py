@@ -32,6 +32,5 @@ class DirectPublisher:
         late would only make Aodh act on the past.
         """
         started = time.monotonic()
-        samples = self._collector.collect(now)
-        self._gnocchi.write(samples)
-        return Published(len(samples), time.monotonic() - started)
+        stored = self._gnocchi.write(self._collector.collect(now))
+        return Published(stored, time.monotonic() - started)
