@@ -12,8 +12,9 @@ import os
 import pathlib
 import sys
 
-sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
-from guests import faults, machine  # noqa: E402
+if not __package__:
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+from guests import faults, machine
 
 GRACE = 5.0  # seconds that `down` gives all guests together with their host
 

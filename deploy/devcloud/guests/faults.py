@@ -79,7 +79,7 @@ def panic(machine: Machine, healed_by: str) -> None:
         memory['panic'] = healed_by
     pid, _ = machine.init
     os.kill(pid, signal.SIGUSR2 if healed_by == 'soft' else signal.SIGUSR1)
-    _wait(lambda: processes.members(machine.folder) == [pid], 'the guest panics')
+    _wait((machine.folder / 'panicked').exists, 'the guest panics')
 
 
 def host_dies(state: pathlib.Path, host: str) -> int:
@@ -145,10 +145,9 @@ def present(machine: Machine) -> list[str]:
     if machine.power() == machines.RUNNING and not machine.record.get('resume'):
         roles = machine.processes
         web, agent = roles.get('web', (0, '')), roles.get('agent', (0, ''))
-        in_panic = processes.members(machine.folder) == [machine.init[0]]
         if processes.stopped(*machine.init):
             found.append('frozen')
-        elif in_panic:
+        elif (machine.folder / 'panicked').exists():
             found.append('panicked')
         else:
             if processes.stopped(*web):

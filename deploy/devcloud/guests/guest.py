@@ -148,6 +148,7 @@ class Init:
         for pid in processes.members(self.folder):
             if pid != me:
                 os.kill(pid, signal.SIGKILL)
+        (self.folder / 'panicked').touch()
         self.log('Kernel panic - not syncing: Fatal exception in interrupt')
         self.log('---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---')
         while True:

@@ -7,6 +7,7 @@ Below $DEVCLOUD_STATE/data:
                              config/         the config drive: openstack/latest/meta_data.json
                              root/           root disk, or a link to the volume that is one
                              volumes/<dev>   a link to each attached volume
+                             panicked        exists while the guest's kernel is in panic
                              faketime        how far the guest's wall clock is wrong
   volumes/<volume id>/       the content of a volume
   servers/<uuid>.json        what outlives the root disk and the host: boots, panics
@@ -206,7 +207,8 @@ class Machine:
             if panic and panic != 'nothing' and STRENGTH[kind] >= STRENGTH[panic]:
                 panic = memory['panic'] = ''
             boots = memory['boots']
-        (self.folder / 'processes.json').unlink(missing_ok=True)
+        for left in ('processes.json', 'panicked'):
+            (self.folder / left).unlink(missing_ok=True)
         # The clock of a machine that boots is set from its host's.
         (self.folder / 'faketime').write_text('+0\n')
         command = [sys.executable, '-S', '-E', str(HERE / 'guest.py'), str(self.folder)]
