@@ -33,6 +33,10 @@ class Conflict(AodhHAError):
     """This is not possible in the present state"""
 
 
+class Ambiguous(Conflict):
+    """The name is not unique"""
+
+
 class BadSignature(AodhHAError):
     """The signature is missing or wrong"""
 

@@ -11,7 +11,7 @@ from keystoneauth1.session import Session
 from novaclient import client as novaclient
 from novaclient import exceptions as nova
 
-from aodh_ha.exceptions import ActionRefused, CloudAway, Conflict, NotFound
+from aodh_ha.exceptions import ActionRefused, Ambiguous, CloudAway, NotFound
 from aodh_ha.rules.heartbeat import is_uuid
 
 T = TypeVar('T')
@@ -50,7 +50,7 @@ class Servers:
         ).servers
 
     def find(self, name_or_id: str) -> Found:
-        """The server with this id, or of exactly this name; Conflict lists the candidates."""
+        """The server with this id, or of exactly this name; Ambiguous lists the candidates."""
         if is_uuid(name_or_id.lower()):
             raw = _ask(lambda: self._servers.get(name_or_id.lower()))
             return Found(raw.id, raw.name)
@@ -63,7 +63,7 @@ class Servers:
             raise NotFound(f'no server is called {name_or_id!r} in this project')
         if len(found) > 1:
             ids = ', '.join(sorted(f.id for f in found))
-            raise Conflict(
+            raise Ambiguous(
                 f'{len(found)} servers are called {name_or_id!r}; give the id instead: {ids}'
             )
         return found[0]

@@ -79,10 +79,12 @@ class Shell(app.App):
             handlers[1].setFormatter(logging.Formatter(self.LOG_FILE_MESSAGE_FORMAT))
         for handler in handlers:
             root.addHandler(handler)
-        # What a dependency has been told to do without is no news to an operator.
+        # Deprecations in dependencies are no news to an operator.
         logging.captureWarnings(level <= logging.INFO)
-        for chatty in ('stevedore', 'cliff'):
-            logging.getLogger(chatty).setLevel(max(level, logging.ERROR))
+        # What they warn of comes back as an error, or is none of an operator's business.
+        for chatty in ('stevedore', 'cliff', 'keystoneauth.identity'):
+            if level == logging.WARNING:
+                logging.getLogger(chatty).setLevel(logging.ERROR)
 
     def initialize_app(self, argv: list[str]) -> None:
         """Nothing is read yet, no clouds.yaml either."""

@@ -7,7 +7,8 @@ from urllib.parse import quote
 from keystoneauth1 import adapter, exceptions
 from keystoneauth1.session import Session
 
-from aodh_ha.exceptions import AodhHAError, CloudAway, Conflict, NotFound
+from aodh_ha.exceptions import Ambiguous, AodhHAError, CloudAway, NotFound
+from aodh_ha.osc.errors import reason
 from aodh_ha.rules.heartbeat import is_uuid
 
 SERVICE_TYPE = 'aodh-ha'
@@ -68,7 +69,7 @@ class Client:
         return self._request('GET', f'guests/{quote(server_id, safe="")}')
 
     def find_guest(self, name_or_id: str) -> Object:
-        """The guest with this id, or of this name in the project; NotFound, or Conflict if many."""
+        """The guest with this id, or of this name in the project; raises NotFound, Ambiguous."""
         if is_uuid(name_or_id.lower()):
             return dict(self.guest(name_or_id.lower())['guest'])
         named = [g for g in self.guests() if g['name'] == name_or_id]
@@ -180,20 +181,11 @@ class Client:
 
 
 def one(found: list[Object], what: str, describe: Callable[[Object], str]) -> Object:
-    """The only one found; raises Conflict that lists the candidates."""
+    """The only one found; raises Ambiguous that lists the candidates."""
     if len(found) > 1:
         candidates = ', '.join(sorted(describe(f) for f in found))
-        raise Conflict(f'{len(found)} {what}; give the id instead: {candidates}')
+        raise Ambiguous(f'{len(found)} {what}; give the id instead: {candidates}')
     return found[0]
-
-
-def reason(error: Exception) -> str:
-    """The operating system's words in a connection error: the rest is layers of libraries."""
-    text = str(error)
-    for words in ('Connection refused', 'timed out', 'Name or service not known', 'No route'):
-        if words.lower() in text.lower():
-            return words.lower()
-    return text.rpartition(': ')[2][:200].strip('()\'"') or type(error).__name__
 
 
 def _query(**values: Any) -> str:

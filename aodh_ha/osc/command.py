@@ -1,7 +1,6 @@
 """What the commands share: the clients, and errors as one line each."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from osc_lib import exceptions as osc
 from osc_lib.command import command
 
-from aodh_ha.exceptions import AodhHAError
+from aodh_ha.osc.errors import explain
 
 if TYPE_CHECKING:
     from aodh_ha.clients.aodh import Aodh
@@ -90,29 +89,3 @@ class Lister(_Clients, command.Lister):
 
 class ShowOne(_Clients, command.ShowOne):
     """A command that prints one thing."""
-
-
-def explain(error: Exception) -> str | None:
-    """An expected error as one line, title and detail; None for one that is a defect."""
-    if isinstance(error, AodhHAError):
-        return f'{error.title}: {error.detail}'
-    if isinstance(error, osc.CommandError):
-        return ' '.join(str(error).split())
-    if isinstance(error, OSError) and error.filename:
-        return f'{error.filename}: {error.strerror}'
-    # Only what is loaded can have raised it; loading them to find out would take a second.
-    ksa = sys.modules.get('keystoneauth1.exceptions')
-    sdk = sys.modules.get('openstack.exceptions')
-    text = ' '.join(str(error).split())
-    if ksa and isinstance(error, ksa.Unauthorized):
-        return f'Keystone refused the login: {text}'
-    if ksa and isinstance(error, ksa.ConnectionError | ksa.DiscoveryFailure):
-        return f'Keystone does not answer: {text}; check auth_url (--os-auth-url, OS_AUTH_URL)'
-    if ksa and isinstance(error, ksa.ClientException):
-        return f'The login failed: {text}'
-    if sdk and isinstance(error, sdk.ConfigException):
-        return (
-            f'Not enough to log in with: {text}; '
-            'give --os-cloud with a clouds.yaml, or OS_* variables, or --os-* options'
-        )
-    return None
