@@ -1,29 +1,11 @@
-"""`hosts` waits for the compute hosts; `content` makes flavors, an image and networks."""
-
-import sys
-import time
+"""Make flavors, an image and networks. May run again: what exists is left alone."""
 
 import login
-
-LIMIT = 120.0
-"""Seconds until all compute hosts have to be there."""
+import openstack
 
 
-def hosts(cloud):
-    end = time.monotonic() + LIMIT
-    missing = set(login.HOSTS)
-    while time.monotonic() < end:
-        up = {s.host for s in cloud.compute.services(binary='nova-compute') if s.state == 'up'}
-        # A host can be scheduled to once its hypervisor is mapped to the cell.
-        mapped = {h.name for h in cloud.compute.hypervisors()}
-        missing = set(login.HOSTS) - (up & mapped)
-        if not missing:
-            return
-        time.sleep(0.5)
-    sys.exit(f'these compute hosts did not come up within {LIMIT:.0f} s: {sorted(missing)}')
-
-
-def content(cloud):
+def main():
+    cloud = openstack.connection.Connection(session=login.admin(), region_name='RegionOne')
     for name, ram in (('m1.nano', 64), ('m1.micro', 128)):
         if not cloud.compute.find_flavor(name):
             cloud.compute.create_flavor(name=name, ram=ram, vcpus=1, disk=1)
@@ -68,4 +50,4 @@ def content(cloud):
 
 
 if __name__ == '__main__':
-    globals()[sys.argv[1]](login.cloud())
+    main()

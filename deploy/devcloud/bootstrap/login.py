@@ -20,9 +20,3 @@ def admin():
         project_domain_name='Default',
     )
     return session.Session(auth=plugin)
-
-
-def cloud():
-    import openstack
-
-    return openstack.connection.Connection(session=admin(), region_name='RegionOne')

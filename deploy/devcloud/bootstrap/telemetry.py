@@ -3,10 +3,10 @@
 Gnocchi's publisher drops a meter that this file does not declare.
 """
 
+import importlib.util
 import os
 import pathlib
 
-import ceilometer.publisher.gnocchi
 import yaml
 
 OURS = pathlib.Path(os.environ['DEVCLOUD_REPO'], 'deploy/ceilometer/gnocchi_resources_aodh_ha.yaml')
@@ -14,8 +14,8 @@ TARGET = pathlib.Path(os.environ['DEVCLOUD_STATE'], 'etc/ceilometer/gnocchi_reso
 
 
 def main():
-    package = pathlib.Path(ceilometer.publisher.gnocchi.__file__).parent
-    definitions = yaml.safe_load((package / 'data/gnocchi_resources.yaml').read_text())
+    package = pathlib.Path(importlib.util.find_spec('ceilometer').origin).parent
+    definitions = yaml.safe_load((package / 'publisher/data/gnocchi_resources.yaml').read_text())
     definitions['resources'] += yaml.safe_load(OURS.read_text())['resources']
     TARGET.write_text(yaml.safe_dump(definitions, sort_keys=False))
 

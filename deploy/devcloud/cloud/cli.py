@@ -84,7 +84,7 @@ def _dispatch(s: Settings, args: argparse.Namespace, rest: list[str]) -> int:
         _logs(s, args.name, args.lines, args.follow)
         return 0
     if args.verb in ('guests', 'fault'):
-        return lifecycle.guests(s, *([] if args.verb == 'guests' else ['fault']), *rest)
+        return lifecycle.guests(s, args.verb, *rest)
     if not s.state.exists() and args.verb != 'up':
         print(f'devcloud: {s.state} does not exist: nothing to do')
         return 0 if args.verb in ('down', 'wipe') else 1

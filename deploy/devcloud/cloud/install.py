@@ -1,5 +1,6 @@
 """Debian packages, the virtual environment, and devcloud's own drivers in it."""
 
+import configparser
 import contextlib
 import fcntl
 import os
@@ -130,13 +131,20 @@ def _drivers(s: Settings) -> None:
         _copy(HOME / 'nova_driver.py', s.site / 'nova/virt/devcloud.py')
     _copy(HOME / 'drivers/cinder.py', s.site / 'cinder/volume/drivers/devcloud.py')
     _copy(HOME / 'drivers/ml2.py', s.site / 'devcloud_ml2.py')
-    info = s.site / 'devcloud_drivers-1.dist-info'  # Neutron finds its driver by entry point
-    info.mkdir(exist_ok=True)
-    _write(info / 'METADATA', 'Metadata-Version: 2.1\nName: devcloud-drivers\nVersion: 1\n')
-    _write(
-        info / 'entry_points.txt',
-        '[neutron.ml2.mechanism_drivers]\ndevcloud = devcloud_ml2:DevcloudMechanismDriver\n',
+    # Neutron finds its driver by an entry point.
+    entry_points = (
+        '[neutron.ml2.mechanism_drivers]\ndevcloud = devcloud_ml2:DevcloudMechanismDriver\n'
     )
+    _distribution(s, 'devcloud_drivers', '1', entry_points)
+
+
+def _distribution(s: Settings, name: str, version: str, entry_points: str) -> None:
+    """What tells Python of an installed distribution and its entry points."""
+    info = s.site / f'{name}-{version}.dist-info'
+    info.mkdir(exist_ok=True)
+    head = f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: {version}\n'
+    _write(info / 'METADATA', head)
+    _write(info / 'entry_points.txt', entry_points)
     _write(info / 'RECORD', '')
 
 
@@ -154,16 +162,23 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 
 def _plugins(s: Settings) -> None:
-    """Install aodh-ha for the plugins that run inside Ceilometer's agents."""
-    metadata = [REPO / n for n in ('setup.py', 'setup.cfg', 'pyproject.toml', 'requirements.txt')]
-    if not metadata[0].exists():
+    """Make aodh-ha's plugins known to Ceilometer's agents, which run in this environment.
+
+    As an editable install does, but without writing into the repository: it may belong to
+    another user.
+    """
+    config = configparser.ConfigParser(delimiters=('=',))
+    if not config.read(REPO / 'setup.cfg'):
         return
-    want = f'{REPO}\n' + '\n'.join(p.read_text() for p in metadata if p.exists())
+    groups = config['options.entry_points']
+    entry_points = ''.join(f'[{group}]{lines}\n' for group, lines in groups.items())
+    _distribution(s, 'aodh_ha', config['metadata']['version'], entry_points)
+    _write(s.site / 'aodh_ha.pth', f'{REPO}\n')
     stamp = s.venv / 'devcloud-plugins'
+    want = ' '.join(_requirements())
     if stamp.exists() and stamp.read_text() == want:
         return
-    with step('aodh-ha plugins for Ceilometer'):
-        _run(s, 'plugins', *_uv(s), '--no-deps', '-e', REPO)
+    with step("what aodh-ha's plugins need"):
         _run(s, 'plugins', *_uv(s), '-c', HOME / 'constraints.txt', *_requirements())
     stamp.write_text(want)
 

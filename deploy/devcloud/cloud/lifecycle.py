@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import os
 import shutil
 import signal
 import subprocess
@@ -48,6 +47,7 @@ def start(s: Settings, wanted: Iterable[Service]) -> list[Service]:
 
 def ready(s: Settings, wanted: Iterable[Service]) -> None:
     """Wait until each answers or, if it has no port, see that it still runs."""
+    wanted = [x for x in wanted if x.name not in s.skip]
     for service in wanted:
         if service.port:
             wait(s, service.name, service.port, service.path)
@@ -56,19 +56,18 @@ def ready(s: Settings, wanted: Iterable[Service]) -> None:
         raise NotReadyError(f'ended at once: {", ".join(dead)}; see the logs in {s.log}')
 
 
-def _bootstrap(s: Settings, script: str, *arguments: str) -> list[object]:
-    return [s.bin / 'python', HOME / 'bootstrap' / script, *arguments]
-
-
-def _script_settings(s: Settings) -> None:
-    """The bootstrap scripts run in the virtual environment and read these variables."""
-    os.environ.update(
-        BOOTSTRAP_PASSWORD=PASSWORD,
-        BOOTSTRAP_URLS=' '.join(
-            f'{name}={s.url(name)}' for name in (*(a.name for a in services.apis(s)), 'aodh-ha')
-        ),
-        BOOTSTRAP_HOSTS=' '.join(s.hosts),
-    )
+def _bootstrap(s: Settings, script: str, *, again: bool = False) -> None:
+    """Run a script that needs libraries; each only once in a state's life, unless `again`."""
+    listeners = [*(x.name for x in services.apis(s)), 'aodh-ha']
+    env = environment(s) | {
+        'BOOTSTRAP_PASSWORD': PASSWORD,
+        'BOOTSTRAP_URLS': ' '.join(f'{name}={s.url(name)}' for name in listeners),
+        'BOOTSTRAP_HOSTS': ' '.join(s.hosts),
+    }
+    done = s.done / script
+    if again or not done.exists():
+        database.run(s, s.bin / 'python', HOME / 'bootstrap' / script, env=env)
+        done.touch()
 
 
 def up(s: Settings) -> None:
@@ -77,28 +76,30 @@ def up(s: Settings) -> None:
     install(s)
     files.write_files(s)
     s.save()
-    _script_settings(s)
     database.install_mariadb(s)
-    epmd, *others = services.base(s)
-    if start(s, [epmd]):
-        ready(s, [epmd])
-    begun = start(s, others)
-    if begun:
-        ready(s, [x for x in others if x.name == 'mariadb'])
+    (epmd, rabbitmq), mariadb = services.queue(s), services.mariadb(s)
+    start(s, [epmd])
+    ready(s, [epmd])
+    start(s, [rabbitmq])
+    if start(s, [mariadb]):
+        ready(s, [mariadb])
         database.create_databases(s)
     database.migrate(s)
-    ready(s, others)
-    say('database and message queue ready')
 
-    keystone, *apis = services.apis(s)
-    start(s, [keystone])
-    if (s.done / 'keystone-0-0').exists():
-        start(s, [*apis, *services.daemons(s)])  # its users exist: no need to wait for it
-    ready(s, [keystone])
-    database.once(s, 'keystone', [_bootstrap(s, 'identity.py')])
-    control = [*apis, *services.daemons(s)]
-    begun = start(s, control)
-    ready(s, [x for x in control if x.name not in s.skip])
+    apis, daemons = services.apis(s), services.daemons(s)
+    keystone = [x for x in apis if x.name == 'keystone']
+    start(s, keystone)  # does not need the message queue
+    ready(s, [*keystone, rabbitmq])
+    _bootstrap(s, 'identity.py')
+    say('database, message queue and Keystone ready')
+
+    # nova-compute waits for these two, in steps of 10 s: they come before the crowd.
+    early = [x for x in (*apis, *daemons) if x.name in ('placement-api', 'nova-conductor')]
+    if start(s, early):
+        ready(s, early)
+    control = [*apis, *daemons]
+    start(s, control)
+    ready(s, control)
     say('APIs answer')
 
     database.once(
@@ -106,15 +107,15 @@ def up(s: Settings) -> None:
         'ceilometer',
         [[s.bin / 'ceilometer-upgrade', '--config-file', s.etc / 'ceilometer/ceilometer.conf']],
     )
-    last = [x for x in (*services.ha(s), *services.agents(s)) if x.name not in s.skip]
-    if any(not process.pid_of(s, x.name) for x in last):
-        database.run(s, *_bootstrap(s, 'telemetry.py'))
+    last = [*services.ha(s), *services.agents(s)]
+    if any(not process.pid_of(s, x.name) for x in last if x.name not in s.skip):
+        _bootstrap(s, 'telemetry.py', again=True)
         database.upgrade_aodh_ha(s)
         database.prepare_telemetry(s)
     start(s, last)
-    database.run(s, *_bootstrap(s, 'content.py', 'hosts'))
-    database.once(s, 'content', [_bootstrap(s, 'content.py', 'content')])
-    ready(s, last)
+    ready(s, [*control, *last])  # some end late, when a first call fails
+    _bootstrap(s, 'hosts.py', again=True)
+    _bootstrap(s, 'content.py')
     say(
         f'up after {elapsed():.0f} s: eval "$({HOME}/devcloud env)", or '
         f'OS_CLIENT_CONFIG_FILE={s.etc}/clouds.yaml OS_CLOUD=devcloud-admin'
@@ -125,7 +126,7 @@ def down(s: Settings) -> None:
     """Stop everything that was started here, guests included; what is stored stays."""
     guests(s, 'down')
     names = process.recorded(s)
-    base = [x.name for x in services.base(s)]
+    base = [x.name for x in (*services.queue(s), services.mariadb(s))]
     process.stop(s, [n for n in names if n not in base])
     process.stop(s, ['rabbitmq'])
     process.stop(s, ['mariadb', 'epmd'])

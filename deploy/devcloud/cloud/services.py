@@ -53,45 +53,40 @@ def wsgi_modules(s: Settings) -> dict[str, str]:
     return modules
 
 
-def base(s: Settings) -> list[Service]:
-    """What everything else needs: the message queue and the database."""
+def queue(s: Settings) -> list[Service]:
+    """RabbitMQ, and Erlang's port mapper, which it would otherwise start on a common port."""
     rabbit = rabbitmq_environment(s)
-    mysql = s.data / 'mysql'
+    port = s.port_of('epmd')
+    epmd = ('/usr/bin/epmd', '-address', '127.0.0.1', '-port', str(port))
+    server = ('/usr/lib/rabbitmq/bin/rabbitmq-server',)
     return [
-        Service(
-            'epmd',
-            ('/usr/bin/epmd', '-address', '127.0.0.1', '-port', str(s.port_of('epmd'))),
-            rabbit,
-            s.port_of('epmd'),
-        ),
-        Service(
-            'rabbitmq', ('/usr/lib/rabbitmq/bin/rabbitmq-server',), rabbit, s.port_of('rabbitmq')
-        ),
-        Service(
-            'mariadb',
-            (
-                '/usr/sbin/mariadbd',
-                '--no-defaults',
-                f'--user={pwd.getpwuid(os.geteuid()).pw_name}',
-                f'--datadir={mysql}',
-                f'--socket={s.data}/mysql.sock',
-                f'--pid-file={mysql}/pid',
-                '--bind-address=127.0.0.1',
-                f'--port={s.port_of("mariadb")}',
-                '--max-connections=1000',
-                '--innodb-buffer-pool-size=256M',
-                # A power cut may lose a second: nobody's data is here.
-                '--innodb-flush-log-at-trx-commit=0',
-                '--sync-binlog=0',
-                '--skip-log-bin',
-                '--skip-name-resolve',
-                '--character-set-server=utf8mb4',
-                '--performance-schema=OFF',
-            ),
-            environment(s),
-            s.port_of('mariadb'),
-        ),
+        Service('epmd', epmd, rabbit, port),
+        Service('rabbitmq', server, rabbit, s.port_of('rabbitmq')),
     ]
+
+
+def mariadb(s: Settings) -> Service:
+    folder = s.data / 'mysql'
+    command = (
+        '/usr/sbin/mariadbd',
+        '--no-defaults',
+        f'--user={pwd.getpwuid(os.geteuid()).pw_name}',
+        f'--datadir={folder}',
+        f'--socket={s.data}/mysql.sock',
+        f'--pid-file={folder}/pid',
+        '--bind-address=127.0.0.1',
+        f'--port={s.port_of("mariadb")}',
+        '--max-connections=1000',
+        '--innodb-buffer-pool-size=256M',
+        # A power cut may lose a second: nobody's data is here.
+        '--innodb-flush-log-at-trx-commit=0',
+        '--sync-binlog=0',
+        '--skip-log-bin',
+        '--skip-name-resolve',
+        '--character-set-server=utf8mb4',
+        '--performance-schema=OFF',
+    )
+    return Service('mariadb', command, environment(s), s.port_of('mariadb'))
 
 
 def apis(s: Settings) -> list[Service]:
@@ -190,5 +185,5 @@ def _daemon(s: Settings, name: str, program: str, conf: str, *more: str) -> Serv
 
 def everything(s: Settings) -> list[Service]:
     """All services that these settings ask for, in the order of their start."""
-    found = [*base(s), *apis(s), *daemons(s), *ha(s), *agents(s)]
+    found = [*queue(s), mariadb(s), *apis(s), *daemons(s), *ha(s), *agents(s)]
     return [x for x in found if x.name not in s.skip]

@@ -11,7 +11,7 @@ def files(s: Settings) -> dict[str, str]:
 def _aodh_ha(s: Settings) -> dict:
     return {
         'database': {'connection': s.ha_database_url},
-        'keys': {'master_key_file': s.data / 'aodh-ha-master.key'},
+        'secrets': {'master_key_file': s.data / 'aodh-ha-master.key'},
         'webhook': {
             'host': '127.0.0.1',
             'port': s.port_of('aodh-ha'),
