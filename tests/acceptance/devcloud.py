@@ -1,0 +1,232 @@
+"""A devcloud of the tests' own, and guests on it, driven as an operator and a tenant would."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import openstack
+from gnocchiclient.v1 import client as gnocchiclient
+
+from aodh_ha.clients.aodh import Aodh
+from aodh_ha.exceptions import AodhHAError, NotFound
+from aodh_ha.osc.client import Client
+from aodh_ha.rules import alarm as alarm_rules
+
+T = TypeVar('T')
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+COMMAND = REPOSITORY / 'deploy' / 'devcloud' / 'devcloud'
+
+# Shorter than an operator's, so that a silence is known within seconds.
+INTERVAL = 2
+POLICY = f"""
+name: ladder
+heartbeat: {{interval: {INTERVAL}s, missed: 3, boot_grace: 20s}}
+preserve: [volumes, fixed_ips]
+steps:
+  - {{action: server.reboot, type: soft, verify: 12s}}
+  - {{action: server.reboot, type: hard, verify: 12s}}
+  - {{action: server.rebuild, verify: 15s}}
+"""
+ENDED = ('recovered', 'failed', 'left_alone')
+
+
+def wait(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.5) -> T:
+    """The condition's first true value; fails with what was waited for, and the last value."""
+    until = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f'{what}: not within {seconds:g} s; last seen: {value!r}')
+        time.sleep(every)
+
+
+class Devcloud:
+    """One devcloud, by its own state folder and ports."""
+
+    def __init__(self, state: pathlib.Path, port: int) -> None:
+        self.state = state
+        self.url = f'http://127.0.0.1:{port + 87}'
+        self.environment = os.environ | {
+            'DEVCLOUD_STATE': str(state),
+            'DEVCLOUD_VENV': os.environ.get('DEVCLOUD_VENV', str(REPOSITORY / '.devcloud-venv')),
+            'DEVCLOUD_PORT': str(port),
+            'DEVCLOUD_EVAL': '2',
+            'DEVCLOUD_INTERVAL': '2',
+            'DEVCLOUD_HA': 'split',
+            'DEVCLOUD_HA_BIN': str(pathlib.Path(sys.executable).parent),
+            'DEVCLOUD_DATABASE': 'sqlite',
+            'DEVCLOUD_PUBLISHER': 'ceilometer',
+        }
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        """A verb of devcloud; fails with its output."""
+        done = subprocess.run(
+            [str(COMMAND), *arguments],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f'devcloud {" ".join(arguments)}: {done.stdout}{done.stderr}'
+        return done.stdout
+
+    def up(self) -> None:
+        """Everything up; its progress goes to the terminal."""
+        subprocess.run([str(COMMAND), 'up'], env=self.environment, check=True)
+
+    def connect(self) -> None:
+        """Log in as admin, as the tenant `demo`, and as a stranger."""
+        os.environ['OS_CLIENT_CONFIG_FILE'] = str(self.state / 'etc' / 'clouds.yaml')
+        self.admin = openstack.connect(cloud='devcloud-admin')
+        self.demo = openstack.connect(cloud='devcloud')
+        self.other = openstack.connect(cloud='devcloud-other')
+        self.api = Client(self.demo.session)
+        self.aodh = Aodh(self.demo.session)
+        self.gnocchi = gnocchiclient.Client(self.admin.session)
+
+    def log(self, name: str) -> str:
+        """A service's whole log."""
+        return (self.state / 'log' / f'{name}.log').read_text(errors='replace')
+
+    def guest(self, name: str, *, host: str | None = None, volume: bool = False) -> 'Guest':
+        """A running server of the tenant, with or without a volume; not enrolled yet."""
+        image = self.demo.image.find_image('tiny')
+        flavor = self.demo.compute.find_flavor('m1.nano')
+        network = self.demo.network.find_network('net')
+        cloud = self.admin if host else self.demo
+        wanted: dict[str, Any] = {
+            'name': name,
+            'image_id': image.id,
+            'flavor_id': flavor.id,
+            'networks': [{'uuid': network.id}],
+        }
+        if host:
+            # Naming a host is an administrator's right; the server is the tenant's all the same.
+            cloud = self.admin.connect_as_project('demo')
+            wanted['host'] = host
+            cloud.compute.default_microversion = '2.74'
+        server = cloud.compute.create_server(**wanted)
+        self.demo.compute.wait_for_server(server, wait=120)
+        guest = Guest(self, server.id, name)
+        if volume:
+            made = self.demo.block_storage.create_volume(size=1, name=f'{name}-data')
+            self.demo.block_storage.wait_for_status(made, 'available', wait=60)
+            self.demo.compute.create_volume_attachment(server.id, volume_id=made.id)
+            self.demo.block_storage.wait_for_status(made, 'in-use', wait=60)
+        return guest
+
+    def guests(self, names: Iterable[str], **options: Any) -> dict[str, 'Guest']:
+        """Several at once."""
+        names = list(names)
+        with ThreadPoolExecutor(4) as pool:
+            return dict(
+                zip(names, pool.map(lambda n: self.guest(n, **options), names), strict=True)
+            )
+
+
+class Guest:
+    """One server and what runs in it."""
+
+    def __init__(self, cloud: Devcloud, server_id: str, name: str) -> None:
+        self.cloud = cloud
+        self.id = server_id
+        self.name = name
+
+    def enroll(self, policy: str = 'ladder') -> None:
+        """Enrol it, hand the credentials over by the server's metadata, wait for two beats."""
+        answer = self.cloud.api.enroll(self.id, policy=policy)
+        credentials = answer['credentials']
+        self.cloud.demo.compute.set_server_metadata(
+            self.id,
+            aodh_ha_gateways=','.join(credentials['gateways']),
+            aodh_ha_key=credentials['key'],
+            aodh_ha_generation=str(credentials['generation']),
+        )
+        wait(lambda: self.shown()['status'] == 'enrolled', f'{self.name} is enrolled')
+        wait(lambda: self.shown()['beats'] >= 2, f'two heartbeats of {self.name}')
+
+    def alarm(self, trigger: str = 'heartbeat') -> str:
+        """Create the alarm as `aodh-ha alarm create` does; returns Aodh's id."""
+        answer = self.cloud.api.create_alarm(self.id, trigger, None)
+        made = self.cloud.aodh.create(answer['definition'])
+        self.cloud.api.link_alarm(answer['alarm']['id'], made['alarm_id'])
+        return str(made['alarm_id'])
+
+    def forget(self) -> None:
+        """Forget it with its alarms, as `aodh-ha guest forget` does."""
+        for alarm in self.cloud.api.alarms(self.id):
+            if alarm['aodh_alarm_id']:
+                try:
+                    self.cloud.aodh.delete(alarm['aodh_alarm_id'])
+                except NotFound:
+                    pass
+        self.cloud.api.forget_guest(self.id)
+
+    def fault(self, fault: str, *arguments: str) -> None:
+        """Break it."""
+        self.cloud.run('fault', fault, self.id, *arguments)
+
+    def shown(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return dict(self.cloud.api.guest(self.id)['guest'])
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Of the audit trail."""
+        return [e for e in self.cloud.api.guest(self.id)['events'] if e['kind'] == kind]
+
+    def recoveries(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self.cloud.api.recoveries(self.id)
+
+    def ended(self, seconds: float = 120) -> dict[str, Any]:
+        """Its only recovery with attempts and events, once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            try:
+                found = self.recoveries()
+            except AodhHAError:  # the webhook is being restarted
+                return None
+            if not found or found[0]['status'] not in ENDED:
+                return None
+            return self.cloud.api.recovery(found[0]['id'])
+
+        return wait(look, f'the recovery of {self.name} ends', seconds)  # type: ignore[return-value]
+
+    def actions(self) -> list[str]:
+        """Nova's log of what was done to the server, oldest first, without its birth."""
+        self.cloud.admin.compute.default_microversion = '2.90'
+        found = list(self.cloud.admin.compute.server_actions(self.id))
+        found.sort(key=lambda a: a.start_time)
+        return [a.action for a in found if a.action not in ('create', 'attach_volume')]
+
+    def server(self) -> Any:
+        """As Nova shows it to the administrator."""
+        return self.cloud.admin.compute.get_server(self.id)
+
+    def addresses(self) -> list[str]:
+        """Its fixed IPs."""
+        return sorted(a['addr'] for net in self.server().addresses.values() for a in net)
+
+    def folder(self) -> pathlib.Path:
+        """What a hypervisor's host holds of it: root/, volumes/, console.log."""
+        hosts = (self.cloud.state / 'data' / 'hosts').iterdir()
+        found = [
+            h / 'guests' / self.id for h in hosts if (h / 'guests' / self.id / 'root').exists()
+        ]
+        return max(found, key=lambda f: (f / 'console.log').stat().st_mtime)
+
+    def measures(self, meter: str = alarm_rules.MISSED) -> list[float]:
+        """What Gnocchi has of a meter, at its finest granularity."""
+        resource_id = self.shown()['resource_id']
+        found = self.cloud.gnocchi.metric.get_measures(
+            meter, resource_id=resource_id, aggregation='max', granularity=alarm_rules.GRANULARITY
+        )
+        return [value for _, _, value in found]

@@ -1,0 +1,133 @@
+"""Each fault that a reboot or a rebuild heals is healed, and counted once in Nova's log.
+
+All guests are broken at once, and each is then looked at by a test of its own: the ladder of
+one must not hold up another's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.devcloud import Devcloud, Guest, wait
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what must become of the guest."""
+
+    fault: tuple[str, ...]
+    actions: list[str]
+    """What Nova's log must have, and nothing more."""
+    by: str
+    trigger: str = 'heartbeat'
+
+
+SOFT, HARD, REBUILD = ['reboot'], ['reboot', 'reboot'], ['reboot', 'reboot', 'rebuild']
+CASES = {
+    'service-dies': Case(('service-dies',), SOFT, 'server.reboot soft', 'service'),
+    'service-hangs': Case(('service-hangs',), SOFT, 'server.reboot soft', 'service'),
+    'agent-dies': Case(('agent-dies',), SOFT, 'server.reboot soft'),
+    'freeze': Case(('freeze',), HARD, 'server.reboot hard'),
+    'panic-soft': Case(('panic', '--healed-by', 'soft'), SOFT, 'server.reboot soft'),
+    'panic-hard': Case(('panic', '--healed-by', 'hard'), HARD, 'server.reboot hard'),
+    'panic-rebuild': Case(('panic', '--healed-by', 'rebuild'), REBUILD, 'server.rebuild'),
+}
+HOPELESS = {
+    'panic-nothing': ('panic', '--healed-by', 'nothing'),
+    'net-cut': ('net-cut',),
+}
+UNTOUCHED = {'clock-ahead': ('clock', '+3600'), 'clock-back': ('clock', '-3600'), 'healthy': ()}
+MARKER = 'written before the fault\n'
+
+
+@pytest.fixture(scope='module')
+def broken(cloud: Devcloud) -> Iterator[dict[str, Guest]]:
+    """A guest a fault, with data on its volume and its root disk, each broken its way."""
+    guests = cloud.guests([*CASES, *HOPELESS, *UNTOUCHED], volume=True)
+    for name, guest in guests.items():
+        guest.enroll()
+        guest.alarm(CASES[name].trigger if name in CASES else 'heartbeat')
+    before = {}
+    for name, guest in guests.items():
+        folder = guest.folder()
+        (folder / 'root' / 'marker').write_text(MARKER)
+        next((folder / 'volumes').iterdir()).joinpath('marker').write_text(MARKER)
+        before[name] = guest.addresses()
+        wait(lambda g=guest: g.measures()[-1:] == [0.0], f'a measure of {name}', 90)
+    for name, fault in ({n: c.fault for n, c in CASES.items()} | HOPELESS | UNTOUCHED).items():
+        if fault:
+            guests[name].fault(*fault)
+        guests[name].addresses_before = before[name]  # type: ignore[attr-defined]
+    yield guests
+    for guest in guests.values():
+        guest.forget()
+        cloud.demo.compute.delete_server(guest.id)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_a_fault_is_healed_by_the_first_step_that_can(broken: dict[str, Guest], name: str) -> None:
+    guest, case = broken[name], CASES[name]
+    ended = guest.ended(240)
+    assert ended['recovery']['status'] == 'recovered', ended
+    assert ended['recovery']['reason'] == f'by {case.by}'
+    assert guest.actions() == case.actions
+    wait(lambda: guest.shown()['missed'] == 0, f'{name} is healthy')
+    assert len(guest.recoveries()) == 1
+    succeeded = ended['attempts'][-1]
+    assert succeeded['status'] == 'succeeded'
+    assert guest.shown()['last_seen'] > succeeded['sent_at'], 'a heartbeat newer than the action'
+    assert all(a['evidence']['server']['status'] for a in ended['attempts'])
+    assert all(a['request_id'] for a in ended['attempts'])
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_data_on_the_volume_and_the_fixed_ip_are_kept(broken: dict[str, Guest], name: str) -> None:
+    guest = broken[name]
+    guest.ended(240)
+    folder = guest.folder()
+    volume = next((folder / 'volumes').iterdir())
+    assert (volume / 'marker').read_text() == MARKER
+    assert guest.addresses() == guest.addresses_before  # type: ignore[attr-defined]
+    rebuilt = 'rebuild' in CASES[name].actions
+    assert (folder / 'root' / 'marker').exists() is not rebuilt
+
+
+@pytest.mark.parametrize('name', HOPELESS)
+def test_what_nothing_heals_ends_failed_and_says_so(broken: dict[str, Guest], name: str) -> None:
+    guest = broken[name]
+    ended = guest.ended(240)
+    assert ended['recovery']['status'] == 'failed'
+    assert 'every step was tried' in ended['recovery']['reason']
+    assert [a['status'] for a in ended['attempts']] == ['unverified'] * 3
+    assert guest.actions() == REBUILD
+    callbacks = ended['recovery']['callbacks']
+    wait(
+        lambda: guest.recoveries()[0]['callbacks'] > callbacks + 1,
+        'the alarm that lasts calls again and again',
+        60,
+    )
+    assert guest.actions() == REBUILD, 'a failed recovery waits for a person; it never loops'
+    assert len(guest.recoveries()) == 1
+
+
+@pytest.mark.parametrize('name', UNTOUCHED)
+def test_a_guest_that_is_well_is_not_touched(broken: dict[str, Guest], name: str) -> None:
+    guest = broken[name]
+    for other in CASES:
+        broken[other].ended(240)
+    assert guest.recoveries() == []
+    assert guest.actions() == []
+    beats = guest.shown()['beats']
+    wait(lambda: guest.shown()['beats'] >= beats + 2, f'{name} goes on sending heartbeats')
+
+
+def test_a_second_failure_is_a_recovery_of_its_own(broken: dict[str, Guest]) -> None:
+    guest = broken['agent-dies']
+    guest.ended(240)
+    wait(lambda: guest.shown()['missed'] == 0, 'it is healthy')
+    guest.fault('agent-dies')
+    wait(lambda: len(guest.recoveries()) == 2, 'a second recovery', 60)
+    ended = guest.ended(120)
+    assert ended['recovery']['status'] == 'recovered'
+    assert guest.actions() == ['reboot', 'reboot']
