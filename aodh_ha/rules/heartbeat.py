@@ -21,6 +21,8 @@ MAX_SEQUENCE = 2**62
 RESOURCE_NAMESPACE = uuid.UUID('6f0bb3c5-9f0b-5d0a-8f0d-3f5a0a0d6a11')
 
 _FIELD = re.compile(r'([a-z]+)="([^"\\]{0,200})"')
+_UNSTORABLE = re.compile('[\x00\ud800-\udfff]')
+_NUMBER = re.compile(r'-?[0-9]{1,19}')
 _UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
 
 
@@ -85,16 +87,15 @@ def parse_authorization(header: str | None) -> Claim:
     if scheme != SCHEME:
         raise BadSignature(f'the Authorization scheme is not {SCHEME}; {how}')
     fields = dict(_FIELD.findall(rest[:1024]))
-    try:
-        claim = Claim(
-            guest=fields['guest'],
-            generation=int(fields['generation']),
-            time=int(fields['time']),
-            sequence=int(fields['sequence']),
-            signature=fields['signature'],
-        )
-    except (KeyError, ValueError) as e:
-        raise BadSignature(f'the Authorization header lacks a valid {e.args[0]}; {how}') from None
+    numbers = {}
+    for name in ('generation', 'time', 'sequence'):
+        # The value is not repeated: a sender that mixes its fields up would see its key here.
+        if not _NUMBER.fullmatch(fields.get(name, '')):
+            raise BadSignature(f'the Authorization header lacks a valid {name}; {how}')
+        numbers[name] = int(fields[name])
+    if 'signature' not in fields:
+        raise BadSignature(f'the Authorization header lacks a valid signature; {how}')
+    claim = Claim(guest=fields.get('guest', ''), signature=fields['signature'], **numbers)
     if not is_uuid(claim.guest) or not 0 < claim.sequence < MAX_SEQUENCE:
         raise BadSignature(f'guest must be a UUID and sequence between 1 and 2^62; {how}')
     return claim
@@ -173,9 +174,17 @@ def _text(data: dict[str, Any], name: str, limit: int = 64) -> str | None:
     value = data.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > limit or '\x00' in value:
+    if not isinstance(value, str) or len(value) > limit or not storable(value):
         raise InvalidRequest(f'{name} must be a string of at most {limit} characters')
     return value
+
+
+def storable(text: str) -> bool:
+    """Whether every database takes the text: no NUL, and no half of a surrogate pair.
+
+    JSON can carry both (``\\ud800``); PostgreSQL refuses the first, every driver the second.
+    """
+    return not _UNSTORABLE.search(text)
 
 
 def _service(n: int, data: Any) -> Service:
