@@ -5,7 +5,7 @@ from typing import Any
 
 from aodh_ha.exceptions import InvalidRequest
 from aodh_ha.rules.guest import Guest
-from aodh_ha.rules.heartbeat import json_object
+from aodh_ha.rules.heartbeat import json_object, mended
 
 OK, ALARM, INSUFFICIENT = 'ok', 'alarm', 'insufficient data'
 STATES = (OK, ALARM, INSUFFICIENT)
@@ -65,10 +65,10 @@ def parse_notification(body: bytes) -> Notification:
     if data['current'] not in STATES:
         raise InvalidRequest(f'current must be one of {", ".join(STATES)}')
     return Notification(
-        alarm_id=data['alarm_id'][:64],
-        previous=str(data.get('previous', ''))[:64],
+        alarm_id=mended(data['alarm_id'][:64]),
+        previous=mended(str(data.get('previous', ''))[:64]),
         current=data['current'],
-        reason=str(data.get('reason', ''))[:MAX_TEXT],
+        reason=mended(str(data.get('reason', ''))[:MAX_TEXT]),
     )
 
 

@@ -187,6 +187,11 @@ def storable(text: str) -> bool:
     return not _UNSTORABLE.search(text)
 
 
+def mended(text: str) -> str:
+    """The text with a question mark for each character that is not storable."""
+    return _UNSTORABLE.sub('?', text)
+
+
 def _service(n: int, data: Any) -> Service:
     where = f'services[{n}]'
     if not isinstance(data, dict):
