@@ -15,6 +15,12 @@ metadata = sa.MetaData(
 )
 
 UUID = sa.String(36)
+# Text is Unicode on every MariaDB, whatever its default, and names differ by case.
+MARIADB = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin',
+}
 TIME: sa.Double[float] = sa.Double()
 
 guests = sa.Table(
@@ -39,6 +45,7 @@ guests = sa.Table(
     sa.Column('failures', sa.Integer, nullable=False, default=0),
     sa.Column('failing_since', TIME),
     sa.Column('seen_by', sa.String(80)),
+    **MARIADB,
 )
 
 gateways = sa.Table(
@@ -47,6 +54,7 @@ gateways = sa.Table(
     sa.Column('name', sa.String(255), primary_key=True),
     sa.Column('alive_at', TIME, nullable=False),
     sa.Column('listening_since', TIME, nullable=False),
+    **MARIADB,
 )
 
 alarms = sa.Table(
@@ -61,6 +69,7 @@ alarms = sa.Table(
     sa.Column('state', sa.String(32), nullable=False),
     sa.Column('state_at', TIME),
     sa.Column('created_at', TIME, nullable=False),
+    **MARIADB,
 )
 
 policies = sa.Table(
@@ -72,6 +81,7 @@ policies = sa.Table(
     sa.Column('version', sa.Integer, nullable=False),
     sa.Column('document', sa.Text, nullable=False),
     sa.Column('updated_at', TIME, nullable=False),
+    **MARIADB,
 )
 
 recoveries = sa.Table(
@@ -98,6 +108,7 @@ recoveries = sa.Table(
     sa.Column('fence', sa.Integer, nullable=False, default=0),
     sa.Column('callbacks', sa.Integer, nullable=False, default=1),
     sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
+    **MARIADB,
 )
 
 attempts = sa.Table(
@@ -117,6 +128,7 @@ attempts = sa.Table(
     sa.Column('detail', sa.Text, nullable=False, default=''),
     sa.Column('evidence', sa.Text, nullable=False, default='{}'),
     sa.UniqueConstraint('recovery_id', 'step', 'number', name='uq_attempts_try'),
+    **MARIADB,
 )
 
 events = sa.Table(
@@ -130,6 +142,7 @@ events = sa.Table(
     sa.Column('recovery_id', UUID, index=True),
     sa.Column('message', sa.Text, nullable=False),
     sa.Column('data', sa.Text, nullable=False, default='{}'),
+    **MARIADB,
 )
 
 leases = sa.Table(
@@ -138,4 +151,5 @@ leases = sa.Table(
     sa.Column('name', sa.String(64), primary_key=True),
     sa.Column('owner', sa.String(255), nullable=False),
     sa.Column('until', TIME, nullable=False),
+    **MARIADB,
 )

@@ -8,7 +8,6 @@ down_revision = None
 
 
 def upgrade() -> None:
-
     op.create_table(
         'alarms',
         sa.Column('id', sa.String(length=36), nullable=False),
@@ -22,6 +21,9 @@ def upgrade() -> None:
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_alarms')),
         sa.UniqueConstraint('aodh_alarm_id', name=op.f('uq_alarms_aodh_alarm_id')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     with op.batch_alter_table('alarms', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_alarms_project_id'), ['project_id'], unique=False)
@@ -38,6 +40,9 @@ def upgrade() -> None:
         sa.Column('message', sa.Text(), nullable=False),
         sa.Column('data', sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_events')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     with op.batch_alter_table('events', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_events_at'), ['at'], unique=False)
@@ -51,6 +56,9 @@ def upgrade() -> None:
         sa.Column('alive_at', sa.Double(), nullable=False),
         sa.Column('listening_since', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('name', name=op.f('pk_gateways')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     op.create_table(
         'guests',
@@ -74,6 +82,9 @@ def upgrade() -> None:
         sa.Column('failing_since', sa.Double(), nullable=True),
         sa.Column('seen_by', sa.String(length=80), nullable=True),
         sa.PrimaryKeyConstraint('server_id', name=op.f('pk_guests')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     with op.batch_alter_table('guests', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_guests_project_id'), ['project_id'], unique=False)
@@ -85,6 +96,9 @@ def upgrade() -> None:
         sa.Column('owner', sa.String(length=255), nullable=False),
         sa.Column('until', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('name', name=op.f('pk_leases')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     op.create_table(
         'policies',
@@ -94,6 +108,9 @@ def upgrade() -> None:
         sa.Column('document', sa.Text(), nullable=False),
         sa.Column('updated_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('project_id', 'name', name=op.f('pk_policies')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     op.create_table(
         'recoveries',
@@ -119,6 +136,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint('id', name=op.f('pk_recoveries')),
         sa.UniqueConstraint('active_key', name=op.f('uq_recoveries_active_key')),
         sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
     with op.batch_alter_table('recoveries', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_recoveries_created_at'), ['created_at'], unique=False)
@@ -147,4 +167,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_attempts')),
         sa.UniqueConstraint('recovery_id', 'step', 'number', name='uq_attempts_try'),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
     )
