@@ -145,6 +145,17 @@ def test_many_new_guests_do_not_hold_up_the_others(client, requests_mock, monkey
     assert len(bodies[2]) == 2
 
 
+def test_new_guests_are_limited_over_all_batches_of_a_call(client, requests_mock, monkeypatch):
+    monkeypatch.setattr(gnocchi, 'BATCH', 2)
+    monkeypatch.setattr(gnocchi, 'NEW', 2)
+    new = [sample(n) for n in range(4)]
+    accepted = {'status_code': 202}
+    requests_mock.post(BATCH, [unknown(*new[:2]), accepted, unknown(*new[2:]), accepted])
+    requests_mock.post(RESOURCES, status_code=201, json={})
+    assert client.write(new) == 2
+    assert len(sent(requests_mock, 'POST', RESOURCES)) == 2
+
+
 def test_a_resource_that_stays_unknown_ends_the_call(client, requests_mock):
     new = sample(1)
     requests_mock.post(BATCH, [unknown(new), unknown(new)])
