@@ -1,11 +1,13 @@
 """A devcloud of the tests' own, and guests on it, driven as an operator and a tenant would."""
 
+import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -51,15 +53,16 @@ def wait(condition: Callable[[], T], what: str, seconds: float = 60, every: floa
 class Devcloud:
     """One devcloud, by its own state folder and ports."""
 
-    def __init__(self, state: pathlib.Path, port: int) -> None:
+    def __init__(self, state: pathlib.Path, port: int, seconds: int = 2) -> None:
+        """``seconds`` between two evaluations of Aodh, and between two samples."""
         self.state = state
         self.url = f'http://127.0.0.1:{port + 87}'
         self.environment = os.environ | {
             'DEVCLOUD_STATE': str(state),
             'DEVCLOUD_VENV': os.environ.get('DEVCLOUD_VENV', str(REPOSITORY / '.devcloud-venv')),
             'DEVCLOUD_PORT': str(port),
-            'DEVCLOUD_EVAL': '2',
-            'DEVCLOUD_INTERVAL': '2',
+            'DEVCLOUD_EVAL': str(seconds),
+            'DEVCLOUD_INTERVAL': str(seconds),
             'DEVCLOUD_HA': 'split',
             'DEVCLOUD_HA_BIN': str(pathlib.Path(sys.executable).parent),
             'DEVCLOUD_DATABASE': 'sqlite',
@@ -130,6 +133,29 @@ class Devcloud:
             return dict(
                 zip(names, pool.map(lambda n: self.guest(n, **options), names), strict=True)
             )
+
+
+@contextlib.contextmanager
+def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
+    """A devcloud that is up, in a state folder of this name in the repository.
+
+    DEVCLOUD_KEEP=1 leaves it up, and takes one that is left: for a short loop. CI_LOGS names
+    a folder for its logs.
+    """
+    state = REPOSITORY / name
+    keep = os.environ.get('DEVCLOUD_KEEP') == '1'
+    devcloud = Devcloud(state, port, seconds)
+    if not keep and state.exists():
+        devcloud.run('wipe')
+    try:
+        devcloud.up()
+        devcloud.connect()
+        yield devcloud
+    finally:
+        if not keep:
+            if 'CI_LOGS' in os.environ:
+                shutil.copytree(state / 'log', os.environ['CI_LOGS'], dirs_exist_ok=True)
+            devcloud.run('wipe')
 
 
 class Guest:
