@@ -1,5 +1,6 @@
 """Values that tests begin with; each test changes the fields it is about."""
 
+from dataclasses import replace
 from typing import Any
 
 from aodh_ha.rules.guest import ENROLLED, Guest
@@ -33,6 +34,11 @@ LADDER = Policy(
     preserve=frozenset({'volumes', 'fixed_ips'}),
     document=DOCUMENT,
 )
+
+
+def policy(**changes: Any) -> Policy:
+    """LADDER, changed; the document stays as it is."""
+    return replace(LADDER, **changes)
 
 
 def guest(**changes: Any) -> Guest:
@@ -86,6 +92,7 @@ def evidence(seen: Server | None = None, **changes: Any) -> Evidence:
         'last_seen': START - 60,
         'server': seen or server(),
         'last_request_id': 'req-create',
+        'listening_since': START - 3600,
     }
     return Evidence(**(values | changes))
 

@@ -16,6 +16,6 @@ def take(cloud: Cloud, guest: Guest, listening_since: float | None, now: float) 
         server = cloud.server(guest.server_id)
         actions = cloud.instance_actions(guest.server_id)
     except NotFound:
-        return Evidence(now, missed, guest.last_seen, None, None)
+        return Evidence(now, missed, guest.last_seen, None, None, listening_since)
     newest = actions[0].request_id if actions else None
-    return Evidence(now, missed, guest.last_seen, server, newest)
+    return Evidence(now, missed, guest.last_seen, server, newest, listening_since)

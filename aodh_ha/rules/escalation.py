@@ -74,7 +74,11 @@ def decide(
     server = evidence.server
     if server is None:
         return Finish(LEFT_ALONE, 'Nova has no such server any more')
-    held = guards.intent(server, recovery.project_id) or guards.busy(server)
+    held = (
+        guards.intent(server, recovery.project_id)
+        or guards.busy(server)
+        or guards.unheard(evidence, guest, recovery.trigger)
+    )
     return held or _next_step(recovery, history, evidence, server)
 
 

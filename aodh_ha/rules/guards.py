@@ -1,9 +1,13 @@
 """What holds a recovery back."""
 
-from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Server, Wait
+from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.recovery import LEFT_ALONE, Evidence, Finish, Server, Wait
 
 BUSY_RECHECK = 5.0
 """Seconds until a server that Nova is busy with is looked at again."""
+
+UNHEARD_RECHECK = 2.0
+"""Seconds until a guest that could not be heard for long enough is looked at again."""
 
 INTENT = {
     'stopped': 'it is stopped',
@@ -49,3 +53,20 @@ def busy(server: Server) -> Wait | None:
     if task and task not in REBOOTING:
         return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
     return None
+
+
+def unheard(evidence: Evidence, guest: Guest, trigger: str) -> Wait | None:
+    """Wait until the guest had the time to be heard.
+
+    After an outage of the gateways nobody knows who was well meanwhile: neither the silence
+    from before nor a service's last report holds, until the guest has missed its beats anew.
+    """
+    if evidence.missed >= guest.missed_limit:
+        return None
+    since, last = evidence.listening_since, evidence.last_seen
+    if trigger == 'service' and last is not None and since is not None and last >= since:
+        return None
+    return Wait(
+        UNHEARD_RECHECK,
+        f'{evidence.missed} of {guest.missed_limit} heartbeats missed since somebody listens',
+    )

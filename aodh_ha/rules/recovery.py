@@ -110,6 +110,8 @@ class Evidence:
     """None: Nova has no such server."""
     last_request_id: str | None
     """The newest instance action before ours: whatever is newer and ours, we did."""
+    listening_since: float | None = None
+    """Since when guests could be heard without a gap; None: nobody listens."""
 
     def as_dict(self) -> dict[str, Any]:
         """For the audit trail, as JSON."""
@@ -119,6 +121,7 @@ class Evidence:
             'heartbeats_missed': self.missed,
             'last_heartbeat': self.last_seen,
             'silent_for': None if self.last_seen is None else self.taken_at - self.last_seen,
+            'listening_since': self.listening_since,
             'last_request_id': self.last_request_id,
             'server': server
             and {

@@ -1,0 +1,113 @@
+"""What holds a recovery back, and what a step would destroy."""
+
+import pytest
+
+from aodh_ha.rules import guards, preservation
+from aodh_ha.rules.policy import Step
+from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Wait
+from tests import samples
+from tests.samples import LADDER, OTHER_PROJECT, PROJECT, START
+
+SOFT, HARD, REBUILD = LADDER.steps
+
+
+@pytest.mark.parametrize(
+    ('changes', 'why'),
+    [
+        ({'vm_state': 'stopped'}, 'stopped'),
+        ({'vm_state': 'paused'}, 'paused'),
+        ({'vm_state': 'suspended'}, 'suspended'),
+        ({'vm_state': 'shelved'}, 'shelved'),
+        ({'vm_state': 'shelved_offloaded'}, 'shelved'),
+        ({'vm_state': 'rescued'}, 'rescued'),
+        ({'vm_state': 'resized'}, 'resize'),
+        ({'vm_state': 'soft-delete'}, 'deleted'),
+        ({'vm_state': 'deleted'}, 'deleted'),
+        ({'vm_state': 'building'}, 'being built'),
+        ({'locked': True}, 'locked'),
+        ({'project_id': OTHER_PROJECT}, 'another project'),
+        ({'vm_state': 'stopped', 'task_state': 'powering-on'}, 'stopped'),
+    ],
+)
+def test_what_a_person_wants_so_is_left_alone_with_the_reason(changes, why):
+    found = guards.intent(samples.server(**changes), PROJECT)
+    assert isinstance(found, Finish)
+    assert found.status == LEFT_ALONE
+    assert why in found.reason
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [{}, {'vm_state': 'error', 'status': 'ERROR'}, {'task_state': 'rebooting'}, {'power_state': 4}],
+)
+def test_a_server_that_nobody_wanted_so_is_not(changes):
+    assert guards.intent(samples.server(**changes), PROJECT) is None
+
+
+@pytest.mark.parametrize(
+    'task',
+    ['rebuilding', 'migrating', 'powering-off', 'deleting', 'image_snapshot', 'resize_prep'],
+)
+def test_while_nova_is_busy_with_a_server_it_is_waited_for(task):
+    found = guards.busy(samples.server(task_state=task))
+    assert isinstance(found, Wait)
+    assert task in found.reason
+    assert found.seconds > 0
+
+
+@pytest.mark.parametrize('task', [None, *guards.REBOOTING])
+def test_a_reboot_that_may_hang_for_ever_is_not_waited_for(task):
+    assert guards.busy(samples.server(task_state=task)) is None
+
+
+@pytest.mark.parametrize(
+    ('trigger', 'missed', 'last_seen', 'listening_since', 'waits'),
+    [
+        ('heartbeat', 3, START - 60, 0.0, False),
+        ('heartbeat', 2, START - 60, START - 25, True),
+        ('heartbeat', 0, START - 60, START, True),
+        ('heartbeat', 0, None, START, True),
+        ('heartbeat', 0, START - 1, 0.0, True),  # it beat just before the recovery was opened
+        ('service', 0, START - 1, 0.0, False),
+        ('service', 0, START - 60, START - 5, True),  # what it reported is from before
+        ('service', 3, START - 60, START - 40, False),
+    ],
+)
+def test_nothing_is_decided_until_somebody_listened_long_enough(
+    trigger, missed, last_seen, listening_since, waits
+):
+    evidence = samples.evidence(missed=missed, last_seen=last_seen, listening_since=listening_since)
+    found = guards.unheard(evidence, samples.guest(), trigger)
+    assert isinstance(found, Wait) if waits else found is None
+
+
+# ---- preservation
+
+
+@pytest.mark.parametrize('step', [SOFT, HARD])
+@pytest.mark.parametrize('preserve', [frozenset(), frozenset({'root_disk', 'volumes'})])
+@pytest.mark.parametrize('image_id', ['image', None])
+def test_a_reboot_destroys_nothing(step, preserve, image_id):
+    kept = samples.policy(preserve=preserve)
+    assert preservation.refusal(step, kept, samples.server(image_id=image_id)) == ''
+
+
+@pytest.mark.parametrize(
+    ('preserve', 'image_id', 'why'),
+    [
+        ({'volumes', 'fixed_ips'}, 'image', ''),
+        (set(), 'image', ''),
+        ({'root_disk'}, 'image', 'empties the root disk'),
+        ({'volumes'}, None, 'root disk is a volume'),
+        ({'root_disk'}, None, 'empties the root disk'),
+    ],
+)
+def test_a_rebuild_is_refused_where_it_would_empty_what_is_kept(preserve, image_id, why):
+    kept = samples.policy(preserve=frozenset(preserve))
+    found = preservation.refusal(REBUILD, kept, samples.server(image_id=image_id))
+    assert why in found
+    assert bool(found) == bool(why)
+
+
+def test_a_step_that_is_not_known_to_destroy_is_taken_by_its_name_alone():
+    assert preservation.refusal(Step('server.reboot', 'soft'), LADDER, samples.server()) == ''
