@@ -25,7 +25,7 @@ variables (`up` remembers them in the state folder; only DEVCLOUD_STATE must be 
   DEVCLOUD_INTERVAL   seconds between published samples   (5)
   DEVCLOUD_HOSTS      compute hosts                       (host1 host2)
   DEVCLOUD_SKIP       services not to start               ()
-  DEVCLOUD_HA         aodh-ha: serve, split or none       (none)
+  DEVCLOUD_HA         aodh-ha: serve, split or none       (serve)
   DEVCLOUD_HA_BIN     where its programs are              (<repository>/.venv/bin)
   DEVCLOUD_DATABASE   aodh-ha's: sqlite, mariadb or a URL (sqlite)
   DEVCLOUD_PUBLISHER  its meters by ceilometer or gnocchi (ceilometer)

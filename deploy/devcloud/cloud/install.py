@@ -44,6 +44,11 @@ class InstallError(Exception):
 
 def install(s: Settings) -> None:
     """Install what is missing. A second call does nothing but look."""
+    if s.ha != 'none' and not (s.ha_bin / 'aodh-ha').exists():
+        raise UsageError(
+            f'{s.ha_bin}/aodh-ha does not exist: make it with `make venv`, name its folder with '
+            'DEVCLOUD_HA_BIN, or go without by DEVCLOUD_HA=none'
+        )
     _debian(s)
     s.venv.parent.mkdir(parents=True, exist_ok=True)
     with _alone(s.venv.with_name(s.venv.name + '.lock')):

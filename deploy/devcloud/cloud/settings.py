@@ -55,7 +55,7 @@ class Settings:
     interval: int = 5
     hosts: tuple[str, ...] = ('host1', 'host2')
     skip: tuple[str, ...] = ()
-    ha: str = 'none'
+    ha: str = 'serve'
     ha_bin: pathlib.Path = REPO / '.venv' / 'bin'
     database: str = 'sqlite'
     publisher: str = 'ceilometer'

@@ -6,13 +6,13 @@ gnocchi_resources.yaml is Ceilometer's own with ours merged in, which needs a YA
 
 from cloud.configs.ini import auth, authtoken, messaging, render
 from cloud.plugins import has_entry_point
-from cloud.settings import Settings
+from cloud.settings import REPO, Settings
 
 METERS = ('guest.heartbeat', 'guest.heartbeat.missed', 'guest.service.failures')
 """Meters that aodh-ha publishes for a guest; its pollsters have the same names."""
 
 NOTIFIED = 'guest.heartbeat.notified'
-"""Meter of a heartbeat that came as a notification.
+"""Meter of a heartbeat that came as a notification, as deploy/ceilometer/meters.d maps it.
 
 It must not share the name of the polled meter: the pipeline chooses sinks by meter name, and
 what aodh-ha itself publishes about a guest would come back to it as a sign of that guest's life.
@@ -27,7 +27,6 @@ def files(s: Settings) -> dict[str, str]:
         'ceilometer/polling.yaml': _polling(s),
         'ceilometer/pipeline.yaml': _pipeline(s),
         'ceilometer/event_pipeline.yaml': _event_pipeline(s),
-        'ceilometer/meters.d/aodh_ha.yaml': _meters(),
     }
 
 
@@ -82,7 +81,7 @@ def _ceilometer(s: Settings) -> dict:
         'polling': {'cfg_file': etc / 'polling.yaml'},
         'meter': {
             'meter_definitions_dirs': [
-                etc / 'meters.d',
+                REPO / 'deploy/ceilometer/meters.d',
                 s.site / 'ceilometer/data/meters.d',
             ]
         },
@@ -138,18 +137,4 @@ sinks:
     publishers:
       - gnocchi://?resources_definition_file={resources}
       - notifier://?topic=alarm.all
-"""
-
-
-def _meters() -> str:
-    return f"""metric:
-  - name: {NOTIFIED}
-    event_type: guest.heartbeat
-    type: gauge
-    unit: heartbeat
-    volume: $.payload.value
-    timestamp: $.payload.timestamp
-    resource_id: $.payload.instance_id
-    project_id: $.payload.project_id
-    user_id: $.payload.user_id
 """
