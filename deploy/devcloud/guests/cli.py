@@ -37,7 +37,7 @@ def table(state: pathlib.Path) -> list[dict[str, object]]:
                 'host': m.host,
                 'name': record.get('name', ''),
                 'uuid': m.uuid,
-                'state': m.power(),
+                'state': 'down' if record.get('resume') else m.power(),
                 'boots': record.get('boots', 0),
                 'boot': record.get('boot', ''),
                 'boot_id': record.get('boot_id', ''),
