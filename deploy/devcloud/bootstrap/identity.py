@@ -37,6 +37,7 @@ class Identity:
 
     def __init__(self):
         self._session = login.admin()
+        self._ids = {}
 
     def call(self, method, path, **body):
         answer = self._session.request(
@@ -48,12 +49,19 @@ class Identity:
 
     def named(self, kind, name, **fields):
         """The id of a thing by its name; it is made when it does not exist."""
+        key = (kind, name, fields.get('domain_id'))
+        if key not in self._ids:
+            self._ids[key] = self._found(kind, name, fields) or self._made(kind, name, fields)
+        return self._ids[key]
+
+    def _found(self, kind, name, fields):
         query = f'/{kind}s?name={name}'
         if 'domain_id' in fields:
             query += f'&domain_id={fields["domain_id"]}'
         found = self.call('GET', query)[f'{kind}s']
-        if found:
-            return found[0]['id']
+        return found[0]['id'] if found else None
+
+    def _made(self, kind, name, fields):
         return self.call('POST', f'/{kind}s', **{kind: fields | {'name': name}})[kind]['id']
 
     def project(self, name):

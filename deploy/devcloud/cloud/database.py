@@ -1,10 +1,9 @@
 """MariaDB's first start, and the schemas and keys that are made once in a state's life."""
 
+import base64
 import concurrent.futures
-import grp
 import os
 import pathlib
-import pwd
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -119,8 +118,8 @@ def create_databases(s: Settings) -> None:
 
 def migrate(s: Settings) -> None:
     """Make every project's schema, and Keystone's keys and first user."""
+    make_keystone_keys(s)
     url = s.auth_url
-    owner = _owner()
     keystone = _with(s, 'keystone-manage', 'keystone/keystone.conf')
     nova = _with(s, 'nova-manage', 'nova/nova.conf')
     neutron = _with(s, 'neutron-db-manage', 'neutron/neutron.conf', 'neutron/ml2_conf.ini')
@@ -129,8 +128,6 @@ def migrate(s: Settings) -> None:
         'schema',
         [
             keystone('db_sync'),
-            keystone('fernet_setup', *owner),
-            keystone('credential_setup', *owner),
             keystone(
                 'bootstrap',
                 f'--bootstrap-password={PASSWORD}',
@@ -158,11 +155,19 @@ def migrate(s: Settings) -> None:
     )
 
 
-def _owner() -> list[str]:
-    """Whose Keystone's keys are: without these options keystone-manage wants its Debian user."""
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    group = grp.getgrgid(os.getegid()).gr_name
-    return [f'--keystone-user={user}', f'--keystone-group={group}']
+def make_keystone_keys(s: Settings) -> None:
+    """Keystone's keys for tokens and credentials, 0 being the next one and 1 the one in use.
+
+    As `keystone-manage fernet_setup` and `credential_setup` make them, which take 5 s each.
+    """
+    for name in ('fernet', 'credential'):
+        folder = s.data / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for key in ('0', '1'):
+            path = folder / key
+            if not path.exists():
+                path.touch(mode=0o600)
+                path.write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
 
 
 def _with(s: Settings, program: str, *files: str) -> Callable[..., Command]:

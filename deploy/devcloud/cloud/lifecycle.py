@@ -70,12 +70,35 @@ def _bootstrap(s: Settings, script: str, *, again: bool = False) -> None:
         done.touch()
 
 
+_READERS = {
+    'eval': ('aodh-evaluator',),
+    'interval': ('aodh-ha-', 'ceilometer-'),
+    'database': ('aodh-ha-', 'ceilometer-'),
+    'publisher': ('aodh-ha-', 'ceilometer-'),
+    'ha_bin': ('aodh-ha-',),
+}
+"""Which services, by the beginning of their names, read a setting."""
+
+
+def _stop_outdated(s: Settings, changed: set[str]) -> None:
+    """Stop what these settings no longer ask for, and what has to read changed ones."""
+    running = [n for n in process.recorded(s) if process.pid_of(s, n)]
+    if running and changed & {'port', 'venv'}:
+        raise UsageError('DEVCLOUD_PORT and DEVCLOUD_VENV change only after `devcloud down`')
+    wanted = {x.name for x in services.everything(s)}
+    readers = tuple(name for setting in changed for name in _READERS.get(setting, ()))
+    outdated = [n for n in running if n not in wanted or n.startswith(readers)]
+    if outdated:
+        say(f'settings have changed: stopping {" ".join(outdated)}')
+        process.stop(s, outdated)
+
+
 def up(s: Settings) -> None:
     """Install what is missing, start what is down, and wait until the cloud can be used."""
     files.make_folders(s)
     install(s)
     files.write_files(s)
-    s.save()
+    _stop_outdated(s, s.save())
     database.install_mariadb(s)
     (epmd, rabbitmq), mariadb = services.queue(s), services.mariadb(s)
     start(s, [epmd])

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 HOME = pathlib.Path(__file__).resolve().parents[1]
 REPO = HOME.parents[1]
@@ -119,11 +120,22 @@ class Settings:
             return self.mariadb_url('aodh_ha')
         return self.database
 
-    def save(self) -> None:
+    def save(self) -> set[str]:
+        """Write the settings into the state; returns the names of those that changed."""
         fields = dataclasses.asdict(self)
         del fields['state']  # a state folder may be moved while it is down
         text = json.dumps(fields, indent=1, default=str)
+        before = _saved(self.state)
         (self.state / 'settings.json').write_text(text + '\n')
+        return {k for k, v in json.loads(text).items() if before and before.get(k) != v}
+
+
+def _saved(state: pathlib.Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((state / 'settings.json').read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -134,10 +146,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             f'DEVCLOUD_STATE: {state} has more than {LONGEST_STATE} characters, too many for '
             'the Unix sockets in it; choose a shorter path'
         )
-    try:
-        saved = json.loads((state / 'settings.json').read_text())
-    except FileNotFoundError:
-        saved = {}
+    saved = _saved(state)
 
     def value(name: str, default: object) -> str:
         return environ.get(f'DEVCLOUD_{name.upper()}') or str(saved.get(name, default))
