@@ -171,7 +171,7 @@ class Cloud:
         for server in servers:
             ready = compute.wait_for_server(server, interval=0.5, wait=BOOT_LIMIT)
             address = ready.addresses[NETWORK][0]['addr']
-            words = (f'written {stamp}', f'marked {stamp}')
+            words = (f'{server.name}, {stamp}', f'{server.name}, {stamp}')
             guests.append(Guest(server.name, server.id, address, *words))
         return guests
 

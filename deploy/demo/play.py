@@ -142,20 +142,21 @@ class Demo:
         report.show_expectations(self.console, found)
         failed = [item for item in found if not item.met]
         spent = time.monotonic() - self.begin
-        if self.options.json:
-            written = {
-                'ok': not failed,
-                'total_seconds': round(spent, 1),
-                **watch.timeline.as_dict(limit),
-                'expectations': [vars(item) for item in found],
-            }
-            self.options.json.write_text(json.dumps(written, indent=1) + '\n')
+        self.write(
+            ok=not failed,
+            total_seconds=round(spent, 1),
+            **watch.timeline.as_dict(limit),
+            expectations=[vars(item) for item in found],
+        )
         self.console.print()
         if failed:
             text = f'{len(failed)} of {len(found)} expectations failed, after {spent:.0f} s'
             self.console.print(Text(text, 'bold red'))
             return 1
-        text = f'{watch.victim.name} was recovered, verified by its heartbeat; {spent:.0f} s in all'
+        text = (
+            f'{watch.victim.name} was recovered, verified by its heartbeat; '
+            f'{len(found)} expectations met; {spent:.0f} s in all'
+        )
         self.console.print(Text(text, 'bold green'))
         return 0
 
@@ -201,6 +202,11 @@ class Demo:
             self.say(line)
 
     # ---- telling
+
+    def write(self, **found: object) -> None:
+        """What --json asks for."""
+        if self.options.json:
+            self.options.json.write_text(json.dumps(found, indent=1) + '\n')
 
     def title(self, text: str) -> None:
         """What comes now."""
@@ -268,6 +274,8 @@ def main() -> int:
         code = demo.play()
     except (DemoError, SDKException, ClientException) as e:
         console.print(Text(f'demo: {e}', 'bold red'), soft_wrap=True)
+        if demo:
+            demo.write(ok=False, error=str(e))
     except KeyboardInterrupt:
         code = 130
         console.print(Text('interrupted', 'bold red'))

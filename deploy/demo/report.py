@@ -16,11 +16,15 @@ TITLES = {
     'address': 'fixed IP',
     'volumes': 'volume',
     'data': "service's data",
-    'where': 'the data lies on',
+    'where': 'where the data lies',
     'marker': 'marker on the root disk',
     'boots': 'boots',
     'boot_id': "guest's boot id",
 }
+
+
+CELL = 34
+"""Characters of a value in the table; boot ids differ in the first already."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,11 @@ def show_timeline(console: Console, timeline: Timeline, limit: float) -> None:
         return
     at = timeline.settled()
     whole = max(begin + length for _, begin, length in legs)
-    width = max(20, min(70, console.width - 48))
+    width = max(20, min(70, console.width - 50))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style='bold', title_justify='left')
     table.add_column('seconds', justify='right')
     table.add_column('from')
-    table.add_column('what')
+    table.add_column('what', no_wrap=True)
     table.add_column('', no_wrap=True)
     for leg, begin, length in legs:
         skip, fill = bar(begin, length, whole, width)
@@ -135,7 +139,7 @@ def show_timeline(console: Console, timeline: Timeline, limit: float) -> None:
     for text, first, last in (
         ('callback to recovered     ', 'callback', 'recovered'),
         ('freeze to recovered       ', 'freeze', 'recovered'),
-        ('last heartbeat to first   ', 'beat', 'heartbeat'),
+        ('last heartbeat to the next', 'beat', 'heartbeat'),
     ):
         took = timeline.between(first, last)
         if took is not None:
@@ -150,7 +154,7 @@ def show_proof(console: Console, guests: Sequence[Guest], evidence: Evidence) ->
     for guest in guests:
         after = evidence.after[guest.name]
         for key, title in TITLES.items():
-            old, new = _plain(guest.before[key]), _plain(after[key])
+            old, new = (_plain(x[key])[:CELL] for x in (guest.before, after))
             style = 'green' if old == new else 'red' if key in KEPT else 'cyan'
             table.add_row(guest.name if key == KEPT[0] else '', title, old, Text(new, style))
         names = ', '.join(a['action'] for a in evidence.actions[guest.name])

@@ -31,7 +31,7 @@ CHANGES = {
     'beats': 'heartbeats',
     'missed': 'missed',
     'gnocchi': 'missed in Gnocchi',
-    'aodh': 'Aodh alarm',
+    'aodh': 'Aodh says',
     'recovery': 'recovery',
     'boots': 'boots',
 }
@@ -91,7 +91,7 @@ class Screen:
         return Group(*parts)
 
     def _guests(self) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style='bold')
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style='bold')
         for head in ('Guest', 'Nova', 'Beats', 'Heard', 'Missed', 'Gnocchi'):
             table.add_column(head, justify='left' if head in ('Guest', 'Nova') else 'right')
         for head in ('Aodh alarm', 'Recovery', 'Boots'):

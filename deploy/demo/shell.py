@@ -21,8 +21,8 @@ COMMAND_LIMIT = 120.0
 UP_LIMIT = 1800.0
 """Seconds; the first `devcloud up` downloads and installs, the later ones take about 70."""
 DOWN_LIMIT = 180.0
-INTERRUPT_LIMIT = 20.0
-"""Seconds that an interrupted command has to end by itself."""
+ASKED, INTERRUPT_LIMIT = 2.0, 20.0
+"""Seconds that an interrupted command has to end by itself, and once it was told to."""
 
 
 class DemoError(Exception):
@@ -130,17 +130,20 @@ def _attended(command: Sequence[str], limit: float, environ: dict[str, str] | No
         try:
             return process.wait(limit)
         except subprocess.TimeoutExpired:
-            _end(process, signal.SIGINT)
+            _end(process)
             raise DemoError(f'{_typed(command)}: no end after {limit:g} s') from None
         except BaseException:
-            # At a terminal it got the same Ctrl-C; a second one would cut it short.
-            _end(process, signal.SIGINT, asked=sys.stdin.isatty())
+            _end(process)
             raise
 
 
-def _end(process: subprocess.Popen[bytes], number: signal.Signals, asked: bool = False) -> None:
-    if not asked:
-        process.send_signal(number)
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """At a terminal it got the same Ctrl-C; if not, it is told."""
+    try:
+        process.wait(ASKED)
+        return
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
     try:
         process.wait(INTERRUPT_LIMIT)
     except subprocess.TimeoutExpired:

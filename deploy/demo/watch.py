@@ -15,6 +15,8 @@ FRESH = 25.0
 """Seconds: the newest bucket of 10 s in Gnocchi began at most so long ago."""
 BEATS = 2
 """Heartbeats of each guest before anything is broken."""
+IN_FLIGHT = 2.0
+"""Seconds after the freeze that a heartbeat sent before it may be noted."""
 JOIN = 15.0
 
 SOFT, HARD = 'server.reboot soft', 'server.reboot hard'
@@ -99,7 +101,11 @@ class Watch:
 
     def ended(self) -> bool:
         """Whether there is nothing more to come."""
-        if self.recovery.get('status') in (None, 'queued', 'running'):
+        if not self.recovery:
+            # Somebody else has thawed or booted it: there is nothing left to recover.
+            heard = self.views[self.victim.name].last_seen or 0
+            return heard > self.timeline.at['freeze'] + IN_FLIGHT
+        if self.recovery['status'] in ('queued', 'running'):
             return False
         return self.recovery['status'] != 'recovered' or 'alarm_ok' in self.timeline.at
 
