@@ -60,7 +60,7 @@ def test_samples_of_a_pipeline_are_signs_of_life(cloud: Devcloud, guest: Guest) 
             'value': 1,
         }
         notifier.info({}, 'guest.heartbeat', payload)
-        return str(guest.shown()['seen_by']) == 'ceilometer:guest.heartbeat'
+        return str(guest.shown()['seen_by']) == 'ceilometer:guest.heartbeat.notified'
 
     wait(notify, 'the notification is a sign of life', 60, every=1)
     beats = guest.shown()['beats']
