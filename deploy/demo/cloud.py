@@ -166,7 +166,7 @@ class Cloud:
             compute.create_server(name=n, image_id=image, flavor_id=flavor, networks=networks)
             for n in names
         ]
-        stamp = datetime.now(UTC).isoformat(timespec='seconds')
+        stamp = f'{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'
         guests = []
         for server in servers:
             ready = compute.wait_for_server(server, interval=0.5, wait=BOOT_LIMIT)

@@ -139,8 +139,8 @@ class Watch:
         at = self.timeline.at
         if 'freeze' not in at or view.last_seen is None:
             return
-        if 'callback' not in at and 'missed' not in at:
-            at['beat'] = view.last_seen  # one may have come in the moment of the freeze
+        if view.last_seen < at['freeze'] + IN_FLIGHT:
+            at['beat'] = view.last_seen
         if (view.missed or 0) >= view.limit:
             self._reach('missed', time.time())
         if 'hard' in at and view.last_seen > at['hard']:
