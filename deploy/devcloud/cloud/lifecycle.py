@@ -5,6 +5,7 @@ import fcntl
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 
 from cloud import database, files, process, services
@@ -207,8 +208,5 @@ def status(s: Settings) -> int:
 
 def guests(s: Settings, *arguments: str) -> int:
     """Hand a command to the guests' own program."""
-    program = HOME / 'guests' / 'cli.py'
-    if not program.exists() or not (s.bin / 'python').exists():
-        return 0
-    command = [str(s.bin / 'python'), str(program), *arguments]
+    command = [sys.executable, str(HOME / 'guests' / 'cli.py'), *arguments]
     return subprocess.run(command, env=environment(s)).returncode

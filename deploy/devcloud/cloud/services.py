@@ -130,18 +130,17 @@ def daemons(s: Settings) -> list[Service]:
         'aodh-notifier': ['aodh-notifier', 'aodh/aodh.conf'],
         'aodh-listener': ['aodh-listener', 'aodh/aodh.conf'],
     }
-    found = [_daemon(s, name, *command) for name, command in commands.items()]
-    switch = HOME / 'guests' / 'switch.py'
-    if switch.exists():
-        command = (
-            str(s.bin / 'python'),
-            str(switch),
-            f'--port={s.port_of("guest-net")}',
-            f'--state={s.state}',
-        )
-        port = s.port_of('guest-net')
-        found.insert(0, Service('guest-net', command, environment(s), port))
-    return found
+    port = s.port_of('guest-net')
+    switch = (
+        str(s.bin / 'python'),
+        str(HOME / 'guests' / 'switch.py'),
+        f'--port={port}',
+        f'--state={s.state}',
+    )
+    return [
+        Service('guest-net', switch, environment(s), port),
+        *(_daemon(s, name, *command) for name, command in commands.items()),
+    ]
 
 
 def ha(s: Settings) -> list[Service]:
