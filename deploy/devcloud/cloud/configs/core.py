@@ -100,6 +100,8 @@ def _cinder(s: Settings) -> dict:
             'resource_query_filters_file': s.venv / 'etc/cinder/resource_filters.json',
             'enabled_backends': 'devcloud',
             'glance_api_servers': s.url('glance-api'),
+            'quota_volumes': -1,
+            'quota_gigabytes': -1,
             'report_interval': 2,
             'service_down_time': 10,
         },
