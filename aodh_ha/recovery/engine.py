@@ -119,8 +119,8 @@ class Engine:
                     lambda c: queue.conclude(c, recovery, attempt, now, status, reason)
                 )
                 return Pause(0, True, reason)
-            case Refuse(step, reason):
-                refused = self._attempt(recovery, step, 1, REFUSED, reason, evidence, now)
+            case Refuse(step, number, reason):
+                refused = self._attempt(recovery, step, number, REFUSED, reason, evidence, now)
                 self._database.run(lambda c: queue.refuse(c, recovery, refused, now))
                 return Pause(0, True, reason)
         raise AssertionError(f'no decision: {decision}')

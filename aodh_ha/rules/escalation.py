@@ -94,7 +94,7 @@ def _next_step(
             continue
         refusal = preservation.refusal(step, recovery.policy, server)
         if refusal:
-            return Refuse(n, refusal)
+            return Refuse(n, len(tries) + 1, refusal)
         return Act(n, len(tries) + 1, _why(evidence, history))
     tried = ', '.join(f'{a.action} {a.status}' for a in history if a.status in CONCLUDED)
     return Finish(FAILED, f'every step was tried without a heartbeat: {tried}')

@@ -166,6 +166,7 @@ class Refuse:
     """Do not take this step, and say why; the ladder goes on."""
 
     step: int
+    number: int
     reason: str
 
 

@@ -173,7 +173,8 @@ class Run(RuleBasedStateMachine):
             case Conclude(attempt, status, _):
                 where = self.history.index(attempt)
                 self.history[where] = replace(attempt, status=status)
-            case Refuse(step, _):
+            case Refuse(step, number, _):
+                assert number == 1 + sum(a.step == step for a in self.history)
                 self.history.append(self.attempt(step, REFUSED))
             case Act():
                 self.act(decision, evidence)

@@ -1,0 +1,70 @@
+"""The fake that we ship keeps the contract, and misbehaves as it is told."""
+
+import pytest
+
+from aodh_ha.exceptions import ActionRefused, CloudAway, OutcomeUnknown
+from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeNova
+from tests.samples import PROJECT, SERVER_ID
+from tests.unit.recovery.cloud_contract import *  # noqa: F403
+
+
+@pytest.fixture
+def cloud():
+    return FakeNova(Clock())
+
+
+@pytest.fixture
+def server(cloud):
+    return cloud.add(SERVER_ID, PROJECT)
+
+
+@pytest.fixture
+def settle():
+    return lambda: None
+
+
+@pytest.fixture
+def stop(cloud, server):
+    return lambda: cloud.change(server.id, vm_state='stopped', status='SHUTOFF')
+
+
+def test_while_it_is_away_nothing_is_answered_and_nothing_done(cloud, server):
+    cloud.away = True
+    for read in (cloud.server, cloud.instance_actions):
+        with pytest.raises(CloudAway):
+            read(server.id)
+    with pytest.raises(CloudAway):
+        cloud.user_id()
+    with pytest.raises(OutcomeUnknown):
+        cloud.reboot(server.id, 'hard')
+    assert cloud.taken == []
+
+
+@pytest.mark.parametrize(('lost', 'done'), [(DONE, 1), (DROPPED, 0)])
+def test_a_lost_answer_leaves_open_whether_it_was_done(cloud, server, lost, done):
+    cloud.lose_answer = lost
+    with pytest.raises(OutcomeUnknown):
+        cloud.rebuild(server.id, server.image_id)
+    assert len(cloud.taken) == done
+    assert len(cloud.instance_actions(server.id)) == 1 + done
+
+
+@pytest.mark.parametrize('name', ['reboot', 'server.reboot soft'])
+def test_it_refuses_what_it_is_told_to(cloud, server, name):
+    cloud.refuse[name] = 'Nova answered 403: no'
+    with pytest.raises(ActionRefused, match='403'):
+        cloud.reboot(server.id, 'soft')
+    assert cloud.taken == []
+
+
+def test_no_rebuild_while_another_task_runs(cloud, server):
+    cloud.change(server.id, task_state='rebooting')
+    with pytest.raises(ActionRefused, match='409'):
+        cloud.rebuild(server.id, server.image_id)
+
+
+def test_a_clock_stands_until_it_is_advanced():
+    clock = Clock()
+    assert clock() == clock() == START
+    assert clock.advance(2.5) == clock() == START + 2.5
+    assert clock.advance(-10) == START - 7.5
