@@ -26,7 +26,7 @@ class InvalidRequest(AodhHAError):
 
 
 class NotFound(AodhHAError):
-    """There is no such thing"""
+    """Not found"""
 
 
 class Conflict(AodhHAError):

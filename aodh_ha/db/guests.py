@@ -59,6 +59,15 @@ def find(
     return [_guest(r) for r in rows]
 
 
+def enrolled(connection: sa.Connection, server_id: str, project_id: str) -> Guest | None:
+    """The project's guest as it is enrolled or pending; None if it is not."""
+    try:
+        guest = get(connection, server_id, project_id)
+    except NotFound:
+        return None
+    return None if guest.status == REFUSED else guest
+
+
 def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
     """Enrol a guest, or bring its settings up to date; returns it and whether it is new.
 

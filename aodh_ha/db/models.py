@@ -4,6 +4,8 @@ What must always hold stands here as unique indexes: one active recovery a guest
 (``active_key``), one recovery an episode, one row an attempt.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData(
@@ -16,7 +18,7 @@ metadata = sa.MetaData(
 
 UUID = sa.String(36)
 # Text is Unicode on every MariaDB, whatever its default, and names differ by case.
-MARIADB = {
+MARIADB: dict[str, Any] = {
     'mysql_engine': 'InnoDB',
     'mysql_charset': 'utf8mb4',
     'mysql_collate': 'utf8mb4_bin',
@@ -31,7 +33,7 @@ guests = sa.Table(
     sa.Column('status', sa.String(16), nullable=False, index=True),
     sa.Column('status_reason', sa.String(255), nullable=False, default=''),
     sa.Column('name', sa.String(255), nullable=False, default=''),
-    sa.Column('generation', sa.Integer, nullable=False, default=1),
+    sa.Column('generation', sa.BigInteger, nullable=False, default=1),
     sa.Column('interval', TIME, nullable=False),
     sa.Column('missed_limit', sa.Integer, nullable=False),
     sa.Column('boot_grace', TIME, nullable=False),

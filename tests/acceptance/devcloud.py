@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import openstack
+from gnocchiclient import exceptions as gnocchi
 from gnocchiclient.v1 import client as gnocchiclient
 
 from aodh_ha.clients.aodh import Aodh
@@ -253,7 +254,13 @@ class Guest:
     def measures(self, meter: str = alarm_rules.MISSED) -> list[float]:
         """What Gnocchi has of a meter, at its finest granularity."""
         resource_id = self.shown()['resource_id']
-        found = self.cloud.gnocchi.metric.get_measures(
-            meter, resource_id=resource_id, aggregation='max', granularity=alarm_rules.GRANULARITY
-        )
+        try:
+            found = self.cloud.gnocchi.metric.get_measures(
+                meter,
+                resource_id=resource_id,
+                aggregation='max',
+                granularity=alarm_rules.GRANULARITY,
+            )
+        except gnocchi.NotFound:
+            return []  # not published yet
         return [value for _, _, value in found]

@@ -88,22 +88,34 @@ def enroll() -> tuple[Response, int]:
     who = caller('aodh_ha:guest:enroll')
     data = fields.body({'server_id', 'policy', 'interval', 'missed', 'boot_grace'})
     server_id = fields.uuid(data, 'server_id')
-    name = fields.text(data, 'policy', policies.DEFAULT, NAME)
+    if 'policy' in data:
+        fields.text(data, 'policy', '', NAME)
     here = state()
     now = here.clock()
 
     def work(connection: sa.Connection) -> tuple[Guest, bool]:
+        known = guests.enrolled(connection, server_id, who.project_id)
+        name = data.get('policy') or (known.policy if known else policies.DEFAULT)
         policy = policies.get(connection, who.project_id, name)
+        # What is not given stays as it is; a policy that is given brings its own times.
+        base = known if known and 'policy' not in data else None
         wanted = Guest(
             server_id=server_id,
             project_id=who.project_id,
             status=PENDING,
             status_reason='',
             name='',
-            generation=1,
-            interval=fields.number(data, 'interval', policy.interval, 1, 3600),
-            missed_limit=fields.whole(data, 'missed', policy.missed, 1, 1000),
-            boot_grace=fields.number(data, 'boot_grace', policy.boot_grace, 0, 86400),
+            # An earlier enrolment's key must stay void, so this is never a number used before.
+            generation=int(now),
+            interval=fields.number(
+                data, 'interval', base.interval if base else policy.interval, 1, 3600
+            ),
+            missed_limit=fields.whole(
+                data, 'missed', base.missed_limit if base else policy.missed, 1, 1000
+            ),
+            boot_grace=fields.number(
+                data, 'boot_grace', base.boot_grace if base else policy.boot_grace, 0, 86400
+            ),
             policy=name,
             enrolled_at=now,
             last_seen=None,

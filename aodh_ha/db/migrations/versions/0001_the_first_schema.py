@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.Column('status', sa.String(length=16), nullable=False),
         sa.Column('status_reason', sa.String(length=255), nullable=False),
         sa.Column('name', sa.String(length=255), nullable=False),
-        sa.Column('generation', sa.Integer(), nullable=False),
+        sa.Column('generation', sa.BigInteger(), nullable=False),
         sa.Column('interval', sa.Double(), nullable=False),
         sa.Column('missed_limit', sa.Integer(), nullable=False),
         sa.Column('boot_grace', sa.Double(), nullable=False),
