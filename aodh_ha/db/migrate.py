@@ -1,6 +1,8 @@
 """Bring a database's schema up to date."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 from alembic import command
@@ -9,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from aodh_ha.db.database import Database
+from aodh_ha.exceptions import DatabaseAway
 
 FOLDER = pathlib.Path(__file__).parent / 'migrations'
 
@@ -40,21 +43,26 @@ def upgrade(database: Database) -> tuple[str | None, str | None]:
     if before == head():
         return before, before
     config = _config()
-    with database.write() as connection:
-        _lock(connection)
+    with database.write() as connection, _locked(connection):
         config.attributes['connection'] = connection
         command.upgrade(config, 'head')
-        _unlock(connection)
     return before, current(database)
 
 
-def _lock(connection: sa.Connection) -> None:
+@contextlib.contextmanager
+def _locked(connection: sa.Connection) -> Iterator[None]:
     if connection.dialect.name == 'postgresql':
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(6044021)')
+        yield
     elif connection.dialect.name in ('mysql', 'mariadb'):
-        connection.exec_driver_sql("SELECT GET_LOCK('aodh-ha-upgrade', 60)")
-
-
-def _unlock(connection: sa.Connection) -> None:
-    if connection.dialect.name in ('mysql', 'mariadb'):
-        connection.exec_driver_sql("SELECT RELEASE_LOCK('aodh-ha-upgrade')")
+        # The lock is the session's: a rollback keeps it, and the pool keeps the session.
+        got = connection.exec_driver_sql("SELECT GET_LOCK('aodh-ha-upgrade', 60)").scalar()
+        if got != 1:
+            raise DatabaseAway('another host has been upgrading it for a minute; try again')
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sa.exc.DBAPIError):  # a session that ended has no lock
+                connection.exec_driver_sql("SELECT RELEASE_LOCK('aodh-ha-upgrade')")
+    else:
+        yield

@@ -1,4 +1,4 @@
-"""Fixture `database_url`: an empty database, on SQLite, PostgreSQL and MariaDB in turn."""
+"""Fixtures `database_url` (empty) and `database` (with its tables), on three engines in turn."""
 
 import contextlib
 import pathlib
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from aodh_ha.db import Database, migrate
 from tests.functional import databases
 
 
@@ -35,3 +36,12 @@ def database_url(
         return
     with database_server(request.param).database() as url:
         yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database with its tables, opened."""
+    database = Database(database_url)
+    migrate.upgrade(database)
+    yield database
+    database.close()
