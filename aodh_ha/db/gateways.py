@@ -6,6 +6,9 @@ from aodh_ha.db.models import gateways
 from aodh_ha.rules import gateway
 from aodh_ha.rules.gateway import Gateway
 
+STALE = 86400.0
+"""Seconds after which a gateway that never came back is forgotten."""
+
 
 def get_all(connection: sa.Connection) -> list[Gateway]:
     """Every gateway that ever ticked."""
@@ -13,9 +16,11 @@ def get_all(connection: sa.Connection) -> list[Gateway]:
     return [Gateway(r.name, r.alive_at, r.listening_since) for r in rows]
 
 
-def listening_since(connection: sa.Connection, now: float) -> float | None:
-    """Since when guests could be heard without a gap; None when nobody listens."""
-    return gateway.listening_since(get_all(connection), now)
+def listening_since(
+    connection: sa.Connection, now: float, way: str = gateway.AGENT
+) -> float | None:
+    """Since when guests could be heard this way without a gap; None when nobody listens."""
+    return gateway.listening_since(get_all(connection), now, way)
 
 
 def tick(connection: sa.Connection, name: str, now: float, monotonic_step: float | None) -> Gateway:
@@ -27,5 +32,7 @@ def tick(connection: sa.Connection, name: str, now: float, monotonic_step: float
     if row:
         connection.execute(gateways.update().where(gateways.c.name == name).values(values))
     else:
+        # Ceilometer's agents have a new name after each start.
+        connection.execute(gateways.delete().where(gateways.c.alive_at < now - STALE))
         connection.execute(gateways.insert().values(name=name, **values))
     return after

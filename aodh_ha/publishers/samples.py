@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from aodh_ha.db import gateways, guests
 from aodh_ha.db.database import Database
+from aodh_ha.rules import gateway
 from aodh_ha.rules.alarm import HEARTBEAT, MISSED, SERVICE_FAILURES
 from aodh_ha.rules.guest import ENROLLED, Guest
 
@@ -61,24 +62,25 @@ class Collector:
     def collect(self, now: float) -> list[Sample]:
         """Samples of every enrolled guest, the silent and the never seen included.
 
-        Empty when no gateway listens: the silence is ours then, and Aodh's insufficient
-        data says so. Raises DatabaseAway.
+        Of a guest whom no gateway listens for, only what was received: the silence is ours
+        then, and Aodh's insufficient data says so. Raises DatabaseAway.
         """
         samples: list[Sample] = []
         beats: dict[str, int] = {}
         # One transaction: guests and gateways belong to the same moment.
         with self._database.read() as connection:
-            since = gateways.listening_since(connection, now)
-            if since is None:
-                return []
+            known = gateways.get_all(connection)
             for guest in _enrolled(connection):
                 beats[guest.server_id] = guest.beats
+                since = gateway.listening_since(known, now, guest.way)
                 samples += self._of(guest, now, since)
         self._beats = beats  # who was forgotten, is forgotten here too
         return samples
 
-    def _of(self, guest: Guest, now: float, since: float) -> Iterator[Sample]:
-        volumes = {MISSED: guest.missed(now, since), SERVICE_FAILURES: guest.failures}
+    def _of(self, guest: Guest, now: float, since: float | None) -> Iterator[Sample]:
+        volumes: dict[str, int] = {}
+        if since is not None:
+            volumes = {MISSED: guest.missed(now, since), SERVICE_FAILURES: guest.failures}
         before = self._beats.get(guest.server_id)
         if before is not None:
             # Fewer than before: it was enrolled anew, and all of them came since then.

@@ -15,7 +15,7 @@ from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknow
 from aodh_ha.recovery import evidence as evidence_of
 from aodh_ha.recovery.actions import ACTIONS
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import escalation
+from aodh_ha.rules import escalation, gateway
 from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.recovery import (
     ABANDONED,
@@ -83,7 +83,8 @@ class Engine:
                 guest = guests.get(connection, recovery.server_id)
             except NotFound:
                 guest = None
-            listening = gateways.listening_since(connection, self._clock())
+            way = guest.way if guest else gateway.AGENT
+            listening = gateways.listening_since(connection, self._clock(), way)
         if guest is None:
             return self._carry_out(recovery, Finish(LEFT_ALONE, 'the guest was forgotten'))
         pending = next((a for a in history if a.status == INTENDED), None)

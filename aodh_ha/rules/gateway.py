@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
-GAP = 5.0
-"""Seconds without a tick after which a gateway counts as having been away."""
+AGENT, CEILOMETER = 'agent', 'ceilometer'
+"""The ways in which guests are heard: by our webhook, or by Ceilometer's notification agent."""
+
+GAPS = {AGENT: 5.0, CEILOMETER: 30.0}
+"""Seconds without a tick after which a gateway counts as having been away. The webhook ticks
+every half second; Ceilometer's agent with every batch of samples, so every polling interval."""
 
 
 @dataclass(frozen=True)
@@ -14,13 +18,20 @@ class Gateway:
     alive_at: float
     listening_since: float
 
+    @property
+    def way(self) -> str:
+        """Whom it hears: guests with an agent, or those told of by Ceilometer."""
+        return CEILOMETER if self.name.startswith(f'{CEILOMETER}:') else AGENT
 
-def listening_since(gateways: list[Gateway], now: float) -> float | None:
-    """Since when guests could be heard, without a gap; None when nobody listens now.
+
+def listening_since(gateways: list[Gateway], now: float, way: str = AGENT) -> float | None:
+    """Since when guests could be heard this way, without a gap; None when nobody listens now.
 
     With several gateways the one that listens longest counts: guests reach any of them.
     """
-    alive = [g.listening_since for g in gateways if abs(now - g.alive_at) <= GAP]
+    alive = [
+        g.listening_since for g in gateways if g.way == way and abs(now - g.alive_at) <= GAPS[way]
+    ]
     return min(alive) if alive else None
 
 
@@ -31,10 +42,12 @@ def tick(before: Gateway | None, name: str, *, now: float, monotonic_step: float
     its first one. A gap, or a wall clock that did not move with the monotonic one, starts
     the listening anew.
     """
-    if before is None or monotonic_step is None:
-        continuous = before is not None and 0 <= now - before.alive_at <= GAP
+    if before is None:
+        return Gateway(name, now, now)
+    gap, step = GAPS[before.way], now - before.alive_at
+    if monotonic_step is None:
+        continuous = 0 <= step <= gap
     else:
-        step = now - before.alive_at
-        continuous = monotonic_step <= GAP and abs(step - monotonic_step) <= GAP / 2
-    since = before.listening_since if before and continuous else now
-    return Gateway(name, now, since)
+        jumped = abs(step - monotonic_step) > GAPS[AGENT] / 2
+        continuous = monotonic_step <= gap and not jumped
+    return Gateway(name, now, before.listening_since if continuous else now)

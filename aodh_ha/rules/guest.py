@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aodh_ha.rules import heartbeat
+from aodh_ha.rules import gateway, heartbeat
 from aodh_ha.rules.heartbeat import Service
 
 PENDING, ENROLLED, REFUSED = 'pending', 'enrolled', 'refused'
@@ -42,6 +42,12 @@ class Guest:
     def resource_id(self) -> str:
         """Its Gnocchi resource."""
         return heartbeat.resource_id(self.server_id)
+
+    @property
+    def way(self) -> str:
+        """How it is heard; its silence counts only while somebody listened that way."""
+        by_ceilometer = (self.seen_by or '').startswith(f'{gateway.CEILOMETER}:')
+        return gateway.CEILOMETER if by_ceilometer else gateway.AGENT
 
     def missed(self, now: float, listening_since: float) -> int:
         """Consecutive heartbeats missed; see rules.heartbeat.missed."""

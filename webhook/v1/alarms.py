@@ -68,7 +68,7 @@ def _take(connection: sa.Connection, alarm_id: str, notification: Notification) 
     alarms.set_state(connection, alarm.id, notification.current, now)
     if notification.current != rules.ALARM:
         return {'recovery': None, 'decision': f'noted: {notification.current}'}
-    listening = gateways.listening_since(connection, now)
+    listening = gateways.listening_since(connection, now, guest.way)
     refusal = rules.why_not_recover(guest, alarm.trigger, listening, now)
     if refusal:
         if alarm.state != notification.current:

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from aodh_ha import keys
 from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
+from aodh_ha.rules import gateway
 from aodh_ha.rules.guest import PENDING, Guest
 from aodh_ha.rules.policy import NAME
 from webhook.auth import caller, scope
@@ -52,9 +53,14 @@ def listing() -> Response:
     now = state().clock()
     with state().database.read() as connection:
         found = guests.find(connection, project_id, None, marker, limit)
-        listening = gateways.listening_since(connection, now)
+        known = gateways.get_all(connection)
     last = found[-1].server_id if len(found) == limit else None
-    return jsonify({'guests': [view(g, now, listening) for g in found], 'next': last})
+    return jsonify(
+        {
+            'guests': [view(g, now, gateway.listening_since(known, now, g.way)) for g in found],
+            'next': last,
+        }
+    )
 
 
 @blueprint.get('/guests/<server_id>')
@@ -64,7 +70,7 @@ def show(server_id: str) -> Response:
     now = state().clock()
     with state().database.read() as connection:
         guest = guests.get(connection, fields.known_uuid(server_id), project_id)
-        listening = gateways.listening_since(connection, now)
+        listening = gateways.listening_since(connection, now, guest.way)
         events = audit.of_guest(connection, guest.server_id, 30)
     shown = [
         {

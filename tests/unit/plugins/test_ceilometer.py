@@ -18,7 +18,7 @@ from ceilometer.polling import plugin_base
 from oslo_config import cfg
 from oslo_utils import netutils
 
-from aodh_ha.db import guests
+from aodh_ha.db import gateways, guests
 from aodh_ha.db.models import metadata
 from aodh_ha.plugins.ceilometer import pollster, publisher
 from aodh_ha.rules.heartbeat import resource_id
@@ -211,6 +211,16 @@ def test_the_publisher_swallows_and_counts_what_it_cannot_record(conf, enroll, d
     assert 'lost in the meantime: 2' in caplog.text
 
 
+def test_every_batch_tells_that_ceilometer_hears_guests(conf, enroll, database):
+    enroll(1, last_seen=None)
+    made = open_publisher(conf, 'aodhha://?meter=guest.heartbeat.notified')
+    made.publish_samples([sample(conf, name='guest.heartbeat', volume=0)])
+    with database.read() as connection:
+        assert gateways.listening_since(connection, NOW, 'ceilometer') == NOW
+        assert gateways.listening_since(connection, NOW) is None
+    assert seen(database) is None
+
+
 def test_events_are_no_signs_of_life(conf, enroll, database):
     enroll(1, last_seen=None)
     open_publisher(conf, 'aodhha://').publish_events([object()])
@@ -242,7 +252,8 @@ def test_the_configuration_we_ship_fits_the_plugins():
     assert policies == {'aodh-ha-heartbeat'}
     (metric,) = yaml.safe_load((DEPLOY / 'meters.d/guest_heartbeat.yaml').read_text())['metric']
     pipeline = yaml.safe_load((DEPLOY / 'pipeline.yaml').read_text())
-    assert pipeline['sources'][0]['meters'] == [metric['name']]
+    # The polled one comes every interval, and so tells that this way of hearing guests works.
+    assert pipeline['sources'][0]['meters'] == [metric['name'], 'guest.heartbeat']
     assert pipeline['sinks'][0]['publishers'] == [f'aodhha://?meter={metric["name"]}']
     # Gnocchi would file it under the server's UUID, which Ceilometer's instance resource has.
     assert metric['name'] not in POLLSTERS

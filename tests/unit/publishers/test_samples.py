@@ -2,7 +2,7 @@
 
 import pytest
 
-from aodh_ha.db import guests
+from aodh_ha.db import gateways, guests
 from aodh_ha.db.models import metadata
 from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.publishers import samples
@@ -61,12 +61,30 @@ def test_nothing_at_all_is_published_when_no_gateway_ever_listened(database, enr
     assert Collector(database).collect(NOW) == []
 
 
-def test_nothing_at_all_is_published_while_no_gateway_listens(database, enroll, listen):
-    enroll(1)
+def test_only_what_was_received_is_published_while_no_gateway_listens(database, enroll, listen):
+    one = enroll(1)
     listen()
     collector = Collector(database)
-    assert collector.collect(NOW) != []
-    assert collector.collect(NOW + 60) == []
+    assert volumes(collector.collect(NOW), MISSED) == {one.server_id: 0}
+    deaf = collector.collect(NOW + 60)
+    assert [(s.meter, s.volume) for s in deaf] == [(HEARTBEAT, 0)]
+
+
+def test_a_guest_heard_by_ceilometer_is_silent_only_while_ceilometer_listened(
+    database, enroll, listen
+):
+    by_agent = enroll(1, last_seen=NOW - 100)
+    by_ceilometer = enroll(2, last_seen=NOW - 100, seen_by='ceilometer:guest.heartbeat.notified')
+    listen()
+    collector = Collector(database)
+    assert volumes(collector.collect(NOW), MISSED) == {by_agent.server_id: 9}
+    with database.write() as connection:
+        gateways.tick(connection, 'ceilometer:host:7', NOW, None)
+    assert volumes(collector.collect(NOW), MISSED)[by_ceilometer.server_id] == 0
+    for n in range(1, 8):
+        with database.write() as connection:
+            gateways.tick(connection, 'ceilometer:host:7', NOW + 5 * n, 5.0)
+    assert volumes(collector.collect(NOW + 35), MISSED) == {by_ceilometer.server_id: 3}
 
 
 def test_heartbeats_are_counted_since_the_last_look(database, enroll, listen):
@@ -84,7 +102,7 @@ def test_heartbeats_that_came_while_no_gateway_listened_are_not_lost(database, e
     listen()
     collector = Collector(database)
     collector.collect(NOW)
-    assert collector.collect(NOW + 60) == []
+    assert volumes(collector.collect(NOW + 60), HEARTBEAT) == {one.server_id: 0}
     beat(database, one.server_id, 2)
     listen(NOW + 61)
     assert volumes(collector.collect(NOW + 61), HEARTBEAT) == {one.server_id: 2}

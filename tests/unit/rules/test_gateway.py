@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aodh_ha.rules import gateway
-from aodh_ha.rules.gateway import GAP, Gateway
+from aodh_ha.rules.gateway import AGENT, CEILOMETER, GAPS, Gateway
 
+GAP = GAPS[AGENT]
 GATE = Gateway('g', alive_at=1000.0, listening_since=100.0)
 
 
@@ -74,3 +75,21 @@ def test_nobody_ever_listened_longer_than_since_the_last_gap(steps):
         assert record.listening_since >= min(began, now) - 2 * GAP * len(steps)
         if broken:
             assert record.listening_since == now
+
+
+def test_each_way_of_hearing_guests_listens_for_itself():
+    webhook = Gateway('host:8787', alive_at=1000.0, listening_since=100.0)
+    ceilometer = Gateway('ceilometer:host:7', alive_at=1000.0, listening_since=900.0)
+    assert gateway.listening_since([webhook, ceilometer], 1001.0) == 100.0
+    assert gateway.listening_since([webhook, ceilometer], 1001.0, CEILOMETER) == 900.0
+    assert gateway.listening_since([webhook], 1001.0, CEILOMETER) is None
+
+
+def test_ceilometer_may_pause_for_longer_than_the_webhook():
+    gap = GAPS[CEILOMETER]
+    before = Gateway('ceilometer:host:7', alive_at=1000.0, listening_since=900.0)
+    after = gateway.tick(before, before.name, now=1000.0 + gap, monotonic_step=gap)
+    assert after.listening_since == 900.0
+    late = gateway.tick(before, before.name, now=1001.0 + gap, monotonic_step=gap + 1)
+    assert late.listening_since == 1001.0 + gap
+    assert gateway.listening_since([before], 1000.5 + gap, CEILOMETER) is None

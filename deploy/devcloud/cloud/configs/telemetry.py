@@ -115,7 +115,7 @@ sinks:
         text = text.replace(
             'sinks:\n  - name: gnocchi',
             f"""  - name: signs-of-life
-    meters: ["{NOTIFIED}"]
+    meters: ["{NOTIFIED}", "guest.heartbeat"]
     sinks: [aodh-ha]
 sinks:
   - name: aodh-ha
