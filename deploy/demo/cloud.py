@@ -27,8 +27,8 @@ SERVICES = {
 
 IMAGE, FLAVOR, NETWORK = 'tiny', 'm1.nano', 'net'
 VOLUME = 'demo-data'
-REQUEST_LIMIT = 10.0
-BOOT_LIMIT = 120
+REQUEST_LIMIT = 30.0
+BOOT_LIMIT = 180
 """Seconds."""
 MARKER = pathlib.Path('etc/demo-marker')
 """On the root disk; a rebuild would lose it."""

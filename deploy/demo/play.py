@@ -29,7 +29,7 @@ from watch import FRESH, Watch
 
 VICTIM, BYSTANDER = NAMES = ('demo-db', 'demo-web')
 POLICY = HERE / 'policy.yaml'
-READY_LIMIT = 150.0
+READY_LIMIT = 240.0
 """Seconds until both guests were heard twice, and Gnocchi and Aodh know of them."""
 CHAIN_LIMIT = 300.0
 """Seconds from the freeze until Aodh's alarm is ok again; it takes about 100."""
