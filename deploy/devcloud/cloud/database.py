@@ -177,11 +177,13 @@ def _with(s: Settings, program: str, *files: str) -> Callable[..., Command]:
 
 def upgrade_aodh_ha(s: Settings) -> None:
     """Bring aodh-ha's schema to its newest state: at every start, since its code moves."""
-    if s.ha != 'none':
+    if s.ha == 'split':  # `aodh-ha serve` does it itself
         run(s, s.ha_bin / 'aodh-ha', 'db', 'upgrade', env=ha_environment(s))
 
 
 def prepare_telemetry(s: Settings) -> None:
-    """Let aodh-ha make its resource type and archive policy in Gnocchi."""
+    """Make what Ceilometer and aodh-ha need in Gnocchi: resource types and archive policies."""
+    conf = s.etc / 'ceilometer/ceilometer.conf'
+    once(s, 'ceilometer', [[s.bin / 'ceilometer-upgrade', '--config-file', conf]])
     if s.ha != 'none':
         run(s, s.ha_bin / 'aodh-ha', 'telemetry', 'prepare', env=ha_environment(s))

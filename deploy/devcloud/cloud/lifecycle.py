@@ -121,22 +121,22 @@ def up(s: Settings) -> None:
     early = [x for x in (*apis, *daemons) if x.name in ('placement-api', 'nova-conductor')]
     if start(s, early):
         ready(s, early)
-    control = [*apis, *daemons]
+    control, last = [*apis, *daemons], [*services.ha(s), *services.agents(s)]
     start(s, control)
+    prepared = s.done / 'telemetry'
+    missing = any(not process.pid_of(s, x.name) for x in last if x.name not in s.skip)
+    if missing:
+        _bootstrap(s, 'telemetry.py', again=True)
+        database.upgrade_aodh_ha(s)
+    if prepared.exists():
+        start(s, last)
     ready(s, control)
     say('APIs answer')
 
-    database.once(
-        s,
-        'ceilometer',
-        [[s.bin / 'ceilometer-upgrade', '--config-file', s.etc / 'ceilometer/ceilometer.conf']],
-    )
-    last = [*services.ha(s), *services.agents(s)]
-    if any(not process.pid_of(s, x.name) for x in last if x.name not in s.skip):
-        _bootstrap(s, 'telemetry.py', again=True)
-        database.upgrade_aodh_ha(s)
+    if missing:
         database.prepare_telemetry(s)
-    start(s, last)
+        prepared.touch()
+    start(s, last)  # for the first time only now: they need what was prepared in Gnocchi
     ready(s, [*control, *last])  # some end late, when a first call fails
     _bootstrap(s, 'hosts.py', again=True)
     _bootstrap(s, 'content.py')
