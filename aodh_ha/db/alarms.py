@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aodh_ha.db.models import alarms
-from aodh_ha.exceptions import NotFound
+from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.alarm import Alarm
 
 
@@ -47,7 +47,10 @@ def add(connection: sa.Connection, alarm: Alarm) -> None:
 
 
 def link(connection: sa.Connection, alarm_id: str, aodh_alarm_id: str) -> None:
-    """Record which Aodh alarm carries it."""
+    """Record which Aodh alarm carries it; raises Conflict when it carries another one of ours."""
+    taken = sa.and_(alarms.c.aodh_alarm_id == aodh_alarm_id, alarms.c.id != alarm_id)
+    if connection.execute(sa.select(alarms.c.id).where(taken)).first():
+        raise Conflict(f'the Aodh alarm {aodh_alarm_id} carries another alarm already')
     connection.execute(
         alarms.update().where(alarms.c.id == alarm_id).values(aodh_alarm_id=aodh_alarm_id)
     )

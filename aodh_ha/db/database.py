@@ -61,11 +61,18 @@ class Database:
             yield connection
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """``work`` in a write transaction, again if the database broke it off."""
+        """``work`` in a write transaction, again if the database broke it off.
+
+        A row that somebody else inserted between our look and our insert is such a case: the
+        second time ``work`` sees it.
+        """
         for left in range(RETRIES, -1, -1):
             try:
                 with self.write() as connection:
                     return work(connection)
+            except exc.IntegrityError:
+                if not left:
+                    raise
             except DatabaseAway as e:
                 if not left or not any(t in e.detail.lower() for t in _TRANSIENT):
                     raise

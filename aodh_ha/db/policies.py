@@ -6,6 +6,7 @@ from importlib import resources
 
 import sqlalchemy as sa
 
+from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import policies
 from aodh_ha.exceptions import NotFound
 from aodh_ha.rules import policy as rules
@@ -62,15 +63,14 @@ def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]
 def save(connection: sa.Connection, project_id: str, policy: Policy, now: float) -> Policy:
     """Store a policy as its next version; recoveries under way keep theirs."""
     same = sa.and_(policies.c.project_id == project_id, policies.c.name == policy.name)
-    old = connection.execute(sa.select(policies.c.version).where(same)).scalar()
-    values = {'version': (old or 0) + 1, 'document': policy.document, 'updated_at': now}
-    if old is None:
-        connection.execute(
-            policies.insert().values(project_id=project_id, name=policy.name, **values)
-        )
-    else:
-        connection.execute(policies.update().where(same).values(values))
-    return replace(policy, version=(old or 0) + 1)
+    values = {'document': policy.document, 'updated_at': now}
+    # Counted by the database: the row is locked from here on, so no version is given twice.
+    newer = policies.update().where(same).values(version=policies.c.version + 1, **values)
+    if not rowcount(connection.execute(newer)):
+        first = {'project_id': project_id, 'name': policy.name, 'version': 1}
+        connection.execute(policies.insert().values(first | values))
+    version = connection.execute(sa.select(policies.c.version).where(same)).scalar_one()
+    return replace(policy, version=version)
 
 
 def delete(connection: sa.Connection, project_id: str, name: str) -> None:
