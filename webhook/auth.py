@@ -2,6 +2,7 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -140,11 +141,10 @@ class OperatorsDoor:
         try:
             body: Iterable[bytes] = self._keystone(environ, remember)
         except ksa.ClientException as e:
-            LOG.warning('Keystone does not answer: %s', type(e).__name__)
-            return _keystone_away(start_response)
+            return _keystone_away(start_response, type(e).__name__)
         # The middleware answers for itself when Keystone is away, in words of its own.
         if not environ.get(OPERATORS) and status.startswith('5'):
-            return _keystone_away(start_response)
+            return _keystone_away(start_response, f'its middleware says {status[:3]}')
         start_response(status, headers)
         return body
 
@@ -174,13 +174,20 @@ def _configured(conf: cfg.ConfigOpts) -> bool:
     return bool(section.auth_type or section.auth_section)
 
 
-def _keystone_away(start_response: StartResponse) -> Iterable[bytes]:
+def _keystone_away(start_response: StartResponse, why: str) -> Iterable[bytes]:
+    # Before Flask: nothing of it is there to answer, name the request or write the log line.
+    request_id = f'req-{uuid.uuid4()}'
+    LOG.warning('%s 503 unavailable Keystone does not answer: %s', request_id, why)
     error = {
         'title': 'Keystone does not answer',
         'detail': 'the token cannot be checked now; try again in some seconds',
         'code': 'unavailable',
-        'request_id': '',
+        'request_id': request_id,
     }
-    headers = [('Content-Type', 'application/json'), ('Retry-After', RETRY_AFTER)]
+    headers = [
+        ('Content-Type', 'application/json'),
+        ('Retry-After', RETRY_AFTER),
+        ('X-Openstack-Request-Id', request_id),
+    ]
     start_response('503 Service Unavailable', headers)
     return [json.dumps({'errors': [error]}).encode()]

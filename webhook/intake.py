@@ -82,12 +82,14 @@ class Intake:
             self._pending[beat.server_id] = replace(beat, count=count)
             return True
 
-    def write_now(self, beat: Beat) -> None:
-        """Commit a beat that reports something before it is answered. Raises DatabaseAway."""
-        if self.add(beat):
-            failure = self.flush()
-            if failure:
-                raise DatabaseAway(failure)
+    def write_now(self, beat: Beat) -> bool:
+        """Commit a beat that reports something before it is answered; else as add()."""
+        if not self.add(beat):
+            return False
+        failure = self.flush()
+        if failure:
+            raise DatabaseAway(failure)
+        return True
 
     def flush(self) -> str | None:
         """Write what waits, and that we listen; on failure keep it, and return why."""
@@ -119,10 +121,26 @@ class Intake:
             self._database.run(work)
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
-        except Exception:  # a bug here must not silence every guest for good
-            LOG.exception('writing heartbeats failed')
-            return 'refused: an error of this service'
+        except Exception:
+            LOG.exception('writing %d heartbeats failed', len(batch))
+            return self._sort_out(batch)
         self._last_tick = monotonic
+        return None
+
+    def _sort_out(self, batch: list[Beat]) -> str | None:
+        """After an error of ours: write what can be written, and drop what cannot.
+
+        Kept, one beat that no database takes would silence every guest for good.
+        """
+        if not batch:
+            return 'refused: an error of this service'
+        if len(batch) == 1:
+            LOG.error('the heartbeat of %s is dropped', batch[0].server_id)
+            return None
+        for beat in batch:
+            failure = self._write([beat])
+            if failure:
+                return failure
         return None
 
     def _run(self) -> None:

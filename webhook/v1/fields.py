@@ -62,7 +62,7 @@ def whole(data: dict[str, Any], name: str, default: int, low: int, high: int) ->
 def page() -> tuple[str, int]:
     """The ``marker`` and ``limit`` of a listing."""
     raw = request.args.get('limit', str(LIMIT))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= LIMIT:
+    if not re.fullmatch('[0-9]{1,9}', raw) or not 1 <= int(raw) <= LIMIT:
         raise InvalidRequest(f'limit must be a whole number from 1 to {LIMIT}')
     return marker(), int(raw)
 

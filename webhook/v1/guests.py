@@ -1,5 +1,6 @@
 """/v1/guests: enrolment."""
 
+import secrets
 from typing import Any
 
 import sqlalchemy as sa
@@ -111,8 +112,9 @@ def enroll() -> tuple[Response, int]:
             status=PENDING,
             status_reason='',
             name='',
-            # An earlier enrolment's key must stay void, so this is never a number used before.
-            generation=int(now),
+            # The key is handed out before Nova was asked whose server it is: neither the key
+            # of an earlier enrolment nor that of a stranger's may fit this one.
+            generation=1 + secrets.randbelow(2**53),
             interval=fields.number(
                 data, 'interval', base.interval if base else policy.interval, 1, 3600
             ),

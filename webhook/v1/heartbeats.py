@@ -73,9 +73,8 @@ def _accept(claim: Claim, guest: Guest, body: bytes) -> Response:
         raise _replayed(claim, last)
     report = heartbeat.parse_report(body)
     beat = Beat(guest.server_id, now, claim.sequence, report)
-    if report.services != guest.services:
-        here.intake.write_now(beat)
-    elif not here.intake.add(beat):
+    take = here.intake.add if report.services == guest.services else here.intake.write_now
+    if not take(beat):
         raise _replayed(claim, here.intake.last_sequence(guest.server_id))
     answer = {
         'interval': guest.interval,
