@@ -51,6 +51,7 @@ class Nova:
             locked=bool(raw.get('locked')),
             host=raw.get('OS-EXT-SRV-ATTR:host'),
             image_id=image.get('id') if isinstance(image, dict) else None,
+            host_status=raw.get('host_status') or 'UNKNOWN',
         )
 
     def instance_actions(self, server_id: str) -> list[InstanceAction]:

@@ -40,7 +40,7 @@ def heard_again(guest: Guest, recovery: Recovery, history: Sequence[Attempt]) ->
         return False
     if recovery.trigger == 'heartbeat' and guest.episode('heartbeat') == recovery.episode:
         return False
-    acted = [a.sent_at or a.intended_at for a in history if a.status not in (REFUSED, ABANDONED)]
+    acted = [a.sent_at or a.intended_at for a in _made(history)]
     if guest.last_seen <= max([recovery.created_at, *acted]):
         return False
     return recovery.trigger == 'heartbeat' or guest.failures == 0
@@ -71,12 +71,13 @@ def decide(
         return Conclude(waiting, UNVERIFIED, 'no newer heartbeat in time')
     if evidence is None:
         return NeedEvidence()
+    acted = max((a.sent_at or a.intended_at for a in _made(history)), default=None)
     server = evidence.server
     if server is None:
         return Finish(LEFT_ALONE, 'Nova has no such server any more')
     held = (
         guards.intent(server, recovery.project_id)
-        or guards.busy(server)
+        or guards.busy(server, now - acted if acted else None)
         or guards.unheard(evidence, guest, recovery.trigger)
     )
     return held or _next_step(recovery, history, evidence, server)
@@ -106,6 +107,14 @@ def _why(evidence: Evidence, history: Sequence[Attempt]) -> str:
     return f'{evidence.missed} heartbeats missed, Nova says {state}{last}'
 
 
+def _made(history: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts whose action was carried out."""
+    return [a for a in history if a.status not in (REFUSED, ABANDONED)]
+
+
 def _praise(history: Sequence[Attempt]) -> str:
-    done = next((a for a in reversed(history) if a.status == SUCCEEDED), None)
-    return f'by {done.action}' if done else 'heard again by itself'
+    made = _made(history)
+    if not made:
+        return 'heard again by itself'
+    late = made[-1].status != SUCCEEDED
+    return f'by {made[-1].action}' + (', later than it was waited for' if late else '')

@@ -6,6 +6,9 @@ from aodh_ha.rules.recovery import LEFT_ALONE, Evidence, Finish, Server, Wait
 BUSY_RECHECK = 5.0
 """Seconds until a server that Nova is busy with is looked at again."""
 
+REBOOT_LIMIT = 150.0
+"""Seconds a reboot may take: libvirt waits 120 s for a guest that should shut down."""
+
 UNHEARD_RECHECK = 2.0
 """Seconds until a guest that could not be heard for long enough is looked at again."""
 
@@ -44,15 +47,22 @@ def intent(server: Server, project_id: str) -> Finish | None:
     return None
 
 
-def busy(server: Server) -> Wait | None:
+def busy(server: Server, since_action: float | None) -> Wait | None:
     """Wait while Nova carries out another task on the server.
 
-    A reboot in progress does not hold back a later step: on a dead host it never ends.
+    ``since_action`` is how many seconds ago our last action was sent, None before the first.
+    What we began is waited for only as long as it can take and while its host is up: on a dead
+    host it never ends. Not waiting at all would be worse than slow: Nova takes a second reboot during
+    the first, and the end of the first then clears the task of the second (seen).
     """
     task = server.task_state
-    if task and task not in REBOOTING:
-        return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
-    return None
+    if not task:
+        return None
+    endless = server.host_status != 'UP' or (since_action or 0) > REBOOT_LIMIT
+    ours = task in REBOOTING or since_action is not None
+    if ours and endless:
+        return None
+    return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
 
 
 def unheard(evidence: Evidence, guest: Guest, trigger: str) -> Wait | None:

@@ -87,6 +87,8 @@ class Server:
     host: str | None
     image_id: str | None
     """None when it boots from a volume."""
+    host_status: str = 'UP'
+    """Of the compute host, as Nova tells administrators: UP, DOWN, MAINTENANCE, UNKNOWN."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Evidence:
                 'power_state': server.power_state,
                 'locked': server.locked,
                 'host': server.host,
+                'host_status': server.host_status,
                 'volume_backed': server.image_id is None,
             },
         }

@@ -5,6 +5,8 @@ there, and what happens to a guest really happens, by guests/machine.py. Install
 nova/virt/devcloud.py, because Nova loads drivers from nova.virt only.
 """
 
+import collections
+import functools
 import os
 import sys
 import threading
@@ -39,7 +41,22 @@ STATES = {
 }
 
 
+def ordered(method):
+    """What is done to a guest on Nova's order; meanwhile it cannot have ended by itself."""
+
+    @functools.wraps(method)
+    def run(self, context, instance, *args, **kwargs):
+        with self.locks[instance.uuid]:
+            return method(self, context, instance, *args, **kwargs)
+
+    return run
+
+
 class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.locks = collections.defaultdict(threading.RLock)
+
     def _machine(self, instance):
         return Machine(os.environ['DEVCLOUD_STATE'], CONF.host, instance.uuid)
 
@@ -83,14 +100,18 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
             except Exception:
                 LOG.warning('cannot read the metadata of the servers', exc_info=True)
             for uuid in list(self.instances):
-                machine = Machine(os.environ['DEVCLOUD_STATE'], CONF.host, uuid)
-                if machine.record.get('state') == RUNNING and machine.power() == SHUTDOWN:
-                    LOG.info('guest %s ended by itself', uuid)
-                    # It may just be between two boots of a reboot: only Nova's own look,
-                    # which skips servers with a task, may draw a conclusion from this.
-                    self.emit_event(
-                        virtevent.LifecycleEvent(uuid, virtevent.EVENT_LIFECYCLE_STOPPED)
-                    )
+                # Between the two boots of a reboot it is off, too: then the lock is taken.
+                if self.locks[uuid].acquire(blocking=False):
+                    try:
+                        self._notice_end(uuid)
+                    finally:
+                        self.locks[uuid].release()
+
+    def _notice_end(self, uuid):
+        machine = Machine(os.environ['DEVCLOUD_STATE'], CONF.host, uuid)
+        if machine.record.get('state') == RUNNING and machine.power() == SHUTDOWN:
+            LOG.info('guest %s ended by itself', uuid)
+            self.emit_event(virtevent.LifecycleEvent(uuid, virtevent.EVENT_LIFECYCLE_STOPPED))
 
     def resume_state_on_host_boot(
         self, context, instance, network_info, share_info, block_device_info=None
@@ -134,6 +155,7 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
 
     # A server's life
 
+    @ordered
     def spawn(
         self,
         context,
@@ -170,6 +192,7 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
             return 'rebuild' if last in (None, CONF.host) else 'evacuate'
         return 'spawn'
 
+    @ordered
     def reboot(
         self,
         context,
@@ -205,6 +228,7 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
         machine.save(state=SHUTDOWN)
         super().power_off(instance, timeout, retry_interval)
 
+    @ordered
     def power_on(
         self,
         context,
@@ -233,6 +257,7 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
         else:
             self._boot(instance, 'start')  # it was suspended to a host that died
 
+    @ordered
     def destroy(
         self,
         context,

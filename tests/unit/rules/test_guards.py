@@ -49,15 +49,30 @@ def test_a_server_that_nobody_wanted_so_is_not(changes):
     ['rebuilding', 'migrating', 'powering-off', 'deleting', 'image_snapshot', 'resize_prep'],
 )
 def test_while_nova_is_busy_with_a_server_it_is_waited_for(task):
-    found = guards.busy(samples.server(task_state=task))
+    found = guards.busy(samples.server(task_state=task), None)
     assert isinstance(found, Wait)
     assert task in found.reason
     assert found.seconds > 0
 
 
-@pytest.mark.parametrize('task', [None, *guards.REBOOTING])
-def test_a_reboot_that_may_hang_for_ever_is_not_waited_for(task):
-    assert guards.busy(samples.server(task_state=task)) is None
+def test_a_server_without_a_task_is_not_waited_for():
+    assert guards.busy(samples.server(task_state=None), 1.0) is None
+
+
+@pytest.mark.parametrize('task', guards.REBOOTING)
+def test_a_reboot_is_waited_for_while_it_can_still_end(task):
+    limit = guards.REBOOT_LIMIT
+    assert isinstance(guards.busy(samples.server(task_state=task), limit), Wait)
+    assert isinstance(guards.busy(samples.server(task_state=task), None), Wait)
+    assert guards.busy(samples.server(task_state=task), limit + 1) is None
+    for host in ('DOWN', 'UNKNOWN', 'MAINTENANCE'):
+        assert guards.busy(samples.server(task_state=task, host_status=host), 1.0) is None
+
+
+def test_a_rebuild_of_ours_on_a_dead_host_does_not_hold_the_ladder_for_ever():
+    dead = samples.server(task_state='rebuilding', host_status='DOWN')
+    assert guards.busy(dead, 1.0) is None
+    assert isinstance(guards.busy(dead, None), Wait), 'somebody else has begun it'
 
 
 @pytest.mark.parametrize(
