@@ -32,9 +32,9 @@ name: ladder
 heartbeat: {{interval: {INTERVAL}s, missed: 3, boot_grace: 20s}}
 preserve: [volumes, fixed_ips]
 steps:
-  - {{action: server.reboot, type: soft, verify: 12s}}
-  - {{action: server.reboot, type: hard, verify: 12s}}
-  - {{action: server.rebuild, verify: 15s}}
+  - {{action: server.reboot, type: soft, verify: 20s}}
+  - {{action: server.reboot, type: hard, verify: 20s}}
+  - {{action: server.rebuild, verify: 30s}}
 """
 ENDED = ('recovered', 'failed', 'left_alone')
 

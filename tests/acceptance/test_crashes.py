@@ -39,6 +39,7 @@ def attempts(guest: Guest) -> list[dict[str, object]]:
         ),
         ('between two steps', lambda g: [a for a in attempts(g) if a['status'] == 'unverified']),
     ],
+    ids=['queued', 'intended', 'verifying', 'between-steps'],
 )
 def test_a_recovery_survives_kill_9_of_everything(
     cloud: Devcloud, guest: Guest, moment: str, reached: object

@@ -119,8 +119,11 @@ def test_a_server_that_its_owner_stopped_is_left_alone(
 def test_a_locked_server_is_left_alone(cloud: Devcloud, guests: list[Guest]) -> None:
     guest = guests[2]
     cloud.demo.compute.lock_server(guest.id)
-    guest.fault('freeze')
-    ended = guest.ended(120)
-    assert ended['recovery']['status'] == 'left_alone'
-    assert 'locked' in ended['recovery']['reason']
-    assert 'reboot' not in guest.actions()
+    try:
+        guest.fault('freeze')
+        ended = guest.ended(120)
+        assert ended['recovery']['status'] == 'left_alone'
+        assert 'locked' in ended['recovery']['reason']
+        assert 'reboot' not in guest.actions()
+    finally:
+        cloud.demo.compute.unlock_server(guest.id)
