@@ -52,8 +52,8 @@ def busy(server: Server, since_action: float | None) -> Wait | None:
 
     ``since_action`` is how many seconds ago our last action was sent, None before the first.
     What we began is waited for only as long as it can take and while its host is up: on a dead
-    host it never ends. Not waiting at all would be worse than slow: Nova takes a second reboot during
-    the first, and the end of the first then clears the task of the second (seen).
+    host it never ends. Not to wait would do harm: Nova takes a second reboot during the first,
+    and the end of the first then clears the task of the second (seen).
     """
     task = server.task_state
     if not task:
