@@ -27,7 +27,9 @@ def create_app(conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> 
     database = Database(conf.database.connection)
     master_key = keys.load_master_key(conf.secrets.master_key_file)
     intake = Intake(database, f'{conf.worker.name}:{conf.webhook.port}', clock)
-    urls = auth.CallbackURLs(master_key, conf.webhook.public_url, conf.webhook.callback_lifetime)
+    urls = auth.CallbackURLs(
+        master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock
+    )
     app = Flask('webhook')
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]

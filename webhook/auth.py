@@ -2,16 +2,18 @@
 
 import json
 import logging
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import current_app, request
-from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from keystoneauth1 import exceptions as ksa
 from keystonemiddleware.auth_token import AuthProtocol
+from keystonemiddleware.auth_token._exceptions import InvalidToken, ServiceError
 from oslo_config import cfg
 from oslo_policy import policy as oslo_policy
 
@@ -30,6 +32,17 @@ the identity headers what Keystone said; elsewhere a caller could have sent them
 ALARM, TELEMETRY = 'alarm', 'telemetry'
 
 
+class _Signer(TimestampSigner):
+    """Itsdangerous' signer by our clock."""
+
+    def __init__(self, *args: Any, clock: Callable[[], float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+
 class CallbackURLs:
     """Signs and reads the tokens in the URLs that are given to Aodh.
 
@@ -37,13 +50,25 @@ class CallbackURLs:
     signed: a telemetry URL can never be used to start a recovery.
     """
 
-    def __init__(self, master_key: bytes, public_url: str, lifetime: float) -> None:
+    def __init__(
+        self,
+        master_key: bytes,
+        public_url: str,
+        lifetime: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._secret = keys.signing_secret(master_key)
         self._base = public_url.rstrip('/')
         self._lifetime = lifetime or None
+        self._clock = clock
 
     def _serializer(self, kind: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._secret, salt=f'aodh-ha-{kind}')
+        return URLSafeTimedSerializer(
+            self._secret,
+            salt=f'aodh-ha-{kind}',
+            signer=_Signer,
+            signer_kwargs={'clock': self._clock},
+        )
 
     def url(self, kind: str, alarm_id: str) -> str:
         """The URL for an alarm's actions (``alarm`` or ``telemetry``)."""
@@ -114,6 +139,28 @@ def policy_enforcer(conf: cfg.ConfigOpts) -> oslo_policy.Enforcer:
     return enforcer
 
 
+_NO_ANSWER = (ksa.ConnectFailure, ksa.DiscoveryFailure, ksa.RequestTimeout, ServiceError)
+
+
+class _KeystoneAway(Exception):
+    """Keystone did not say whether the token is good."""
+
+
+class _Middleware(AuthProtocol):  # type: ignore[misc]
+    """Keystone's middleware, which takes a token for bad when Keystone does not answer.
+
+    Newer ones do so with delay_auth_decision; an operator would be told to log in anew.
+    """
+
+    def fetch_token(self, token: str, **kwargs: Any) -> Any:
+        try:
+            return super().fetch_token(token, **kwargs)
+        except InvalidToken as e:
+            if isinstance(e.__context__, _NO_ANSWER):
+                raise _KeystoneAway(type(e.__context__).__name__) from None
+            raise
+
+
 class OperatorsDoor:
     """Sends what operators call through Keystone's middleware, and nothing else.
 
@@ -126,7 +173,7 @@ class OperatorsDoor:
         settings: dict[str, Any] = {'oslo_config_config': conf, 'delay_auth_decision': True}
         if not _configured(conf):
             settings['auth_section'] = SERVICE_GROUP
-        self._keystone = AuthProtocol(self._operators, settings)
+        self._keystone = _Middleware(self._operators, settings)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """A WSGI application."""
@@ -140,7 +187,7 @@ class OperatorsDoor:
 
         try:
             body: Iterable[bytes] = self._keystone(environ, remember)
-        except ksa.ClientException as e:
+        except (ksa.ClientException, _KeystoneAway) as e:
             return _keystone_away(start_response, type(e).__name__)
         # The middleware answers for itself when Keystone is away, in words of its own.
         if not environ.get(OPERATORS) and status.startswith('5'):
