@@ -26,7 +26,8 @@ def create_app(conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> 
     """
     database = Database(conf.database.connection)
     master_key = keys.load_master_key(conf.secrets.master_key_file)
-    intake = Intake(database, f'{conf.worker.name}:{conf.webhook.port}', clock)
+    # The prefix keeps a host called ceilometer from being taken for Ceilometer's agent.
+    intake = Intake(database, f'webhook:{conf.worker.name}:{conf.webhook.port}', clock)
     urls = auth.CallbackURLs(
         master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock
     )
