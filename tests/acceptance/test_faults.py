@@ -44,25 +44,20 @@ MARKER = 'written before the fault\n'
 @pytest.fixture(scope='module')
 def broken(cloud: Devcloud) -> Iterator[dict[str, Guest]]:
     """A guest a fault, with data on its volume and its root disk, each broken its way."""
-    guests = cloud.guests([*CASES, *HOPELESS, *UNTOUCHED], volume=True)
-    for name, guest in guests.items():
-        guest.enroll()
-        guest.alarm(CASES[name].trigger if name in CASES else 'heartbeat')
+    triggers = {name: case.trigger for name, case in CASES.items()}
+    guests = cloud.watched([*CASES, *HOPELESS, *UNTOUCHED], volume=True, triggers=triggers)
     before = {}
     for name, guest in guests.items():
         folder = guest.folder()
         (folder / 'root' / 'marker').write_text(MARKER)
         next((folder / 'volumes').iterdir()).joinpath('marker').write_text(MARKER)
         before[name] = guest.addresses()
-        wait(lambda g=guest: g.measures()[-1:] == [0.0], f'a measure of {name}', 90)
     for name, fault in ({n: c.fault for n, c in CASES.items()} | HOPELESS | UNTOUCHED).items():
         if fault:
             guests[name].fault(*fault)
         guests[name].addresses_before = before[name]  # type: ignore[attr-defined]
     yield guests
-    for guest in guests.values():
-        guest.forget()
-        cloud.demo.compute.delete_server(guest.id)
+    cloud.remove(guests.values())
 
 
 @pytest.mark.parametrize('name', CASES)

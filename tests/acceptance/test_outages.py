@@ -11,16 +11,9 @@ from tests.acceptance.devcloud import Devcloud, Guest, wait
 @pytest.fixture(scope='module')
 def guests(cloud: Devcloud) -> Iterator[list[Guest]]:
     """Three enrolled guests with alarms and fresh data."""
-    found = list(cloud.guests(['outage-1', 'outage-2', 'outage-3']).values())
-    for guest in found:
-        guest.enroll()
-        guest.alarm()
-    for guest in found:
-        wait(lambda g=guest: g.measures()[-1:] == [0.0], f'a measure of {guest.name}', 90)
+    found = list(cloud.watched(['outage-1', 'outage-2', 'outage-3']).values())
     yield found
-    for guest in found:
-        guest.forget()
-        cloud.demo.compute.delete_server(guest.id)
+    cloud.remove(found)
 
 
 def stay_untouched(guests: list[Guest], seconds: float) -> None:

@@ -12,12 +12,9 @@ from tests.acceptance.devcloud import Devcloud, Guest, wait
 @pytest.fixture(scope='module')
 def guest(cloud: Devcloud) -> Iterator[Guest]:
     """A healthy, enrolled guest with an alarm."""
-    made = cloud.guest('published')
-    made.enroll()
-    made.alarm()
+    (made,) = cloud.watched(['published']).values()
     yield made
-    made.forget()
-    cloud.demo.compute.delete_server(made.id)
+    cloud.remove([made])
 
 
 def test_the_pollster_tells_of_healthy_guests_too(guest: Guest) -> None:

@@ -32,16 +32,10 @@ def seconds(text: str) -> float:
 @pytest.fixture(scope='module')
 def guests(cloud: Devcloud) -> Iterator[list[Guest]]:
     """Healthy guests with alarms and data."""
-    found = list(cloud.guests([f'silent-{n}' for n in range(GUESTS)]).values())
-    for guest in found:
-        guest.enroll('benchmark')
-        guest.alarm()
-    for guest in found:
-        wait(lambda g=guest: g.measures()[-1:] == [0.0], f'a measure of {guest.name}', 120)
+    names = [f'silent-{n}' for n in range(GUESTS)]
+    found = list(cloud.watched(names, policy='benchmark').values())
     yield found
-    for guest in found:
-        guest.forget()
-        cloud.demo.compute.delete_server(guest.id)
+    cloud.remove(found)
 
 
 def polled_after(cloud: Devcloud, moment: float) -> float:
