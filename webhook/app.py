@@ -19,15 +19,21 @@ MAX_BODY = 128 * 1024
 """Bytes; a policy is the largest thing that is sent. The guests' and Aodh's doors allow less."""
 
 
-def create_app(conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> Flask:
+def create_app(
+    conf: cfg.ConfigOpts,
+    clock: Callable[[], float] = time.time,
+    reachable: Callable[[], bool] = lambda: True,
+) -> Flask:
     """The application, by this configuration; raises ConfigurationError.
 
-    The database may be away: then everything answers 503 until it is back.
+    The database may be away: then everything answers 503 until it is back. ``reachable``
+    tells whether requests get through to us; only then do we count as listening.
     """
     database = Database(conf.database.connection)
     master_key = keys.load_master_key(conf.secrets.master_key_file)
     # The prefix keeps a host called ceilometer from being taken for Ceilometer's agent.
-    intake = Intake(database, f'webhook:{conf.worker.name}:{conf.webhook.port}', clock)
+    name = f'webhook:{conf.worker.name}:{conf.webhook.port}'
+    intake = Intake(database, name, clock, reachable)
     urls = auth.CallbackURLs(
         master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock
     )

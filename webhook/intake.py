@@ -28,11 +28,16 @@ class Intake:
     """
 
     def __init__(
-        self, database: Database, name: str, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        name: str,
+        clock: Callable[[], float] = time.time,
+        reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
         self._name = name
         self._clock = clock
+        self._reachable = reachable
         self._lock = threading.Lock()
         self._pending: dict[str, Beat] = {}
         self._writing: dict[str, Beat] = {}
@@ -112,9 +117,11 @@ class Intake:
         monotonic = time.monotonic()
         step = None if self._last_tick is None else monotonic - self._last_tick
         now = self._clock()
+        reachable = self._reachable()
 
         def work(connection: sa.Connection) -> None:
-            gateways.tick(connection, self._name, now, step)
+            if reachable:
+                gateways.tick(connection, self._name, now, step)
             guests.write_beats(connection, batch)
 
         try:
@@ -124,7 +131,8 @@ class Intake:
         except Exception:
             LOG.exception('writing %d heartbeats failed', len(batch))
             return self._sort_out(batch)
-        self._last_tick = monotonic
+        if reachable:
+            self._last_tick = monotonic
         return None
 
     def _sort_out(self, batch: list[Beat]) -> str | None:

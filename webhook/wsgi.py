@@ -4,10 +4,14 @@ from flask import Flask
 
 from aodh_ha import opts
 from webhook.app import create_app
+from webhook.probe import Probe
 
 
 def create() -> Flask:
     """The application by AODH_HA_CONFIG_FILE or /etc/aodh-ha/aodh-ha.conf."""
     conf = opts.load()
     opts.setup_logging(conf)
-    return create_app(conf)
+    probe = Probe(conf.webhook.host, conf.webhook.port)
+    app = create_app(conf, reachable=probe)
+    probe.start()
+    return app

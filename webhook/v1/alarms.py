@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
 from aodh_ha.exceptions import Conflict, InvalidRequest, NotFound
@@ -44,9 +44,8 @@ def view(alarm: Alarm) -> dict[str, Any]:
 @blueprint.post('/alarms/<token>')
 def notified(token: str) -> tuple[Response, int]:
     """Aodh says that an alarm changed: committed, then 202; a worker does the rest."""
-    request.max_content_length = MAX_NOTIFICATION
     alarm_id = state().urls.read(ALARM, token)
-    notification = rules.parse_notification(request.get_data())
+    notification = rules.parse_notification(fields.raw(MAX_NOTIFICATION))
     answer = state().database.run(lambda c: _take(c, alarm_id, notification))
     return jsonify(answer), 202
 
@@ -98,9 +97,8 @@ def _take(connection: sa.Connection, alarm_id: str, notification: Notification) 
 @blueprint.post('/telemetry/<token>')
 def telemetry(token: str) -> tuple[Response, int]:
     """Aodh has insufficient data: telemetry is broken. Noted; nothing is ever recovered."""
-    request.max_content_length = MAX_NOTIFICATION
     alarm_id = state().urls.read(TELEMETRY, token)
-    notification = rules.parse_notification(request.get_data())
+    notification = rules.parse_notification(fields.raw(MAX_NOTIFICATION))
     state().database.run(lambda c: _note_telemetry(c, alarm_id, notification))
     return jsonify({'recovery': None, 'decision': 'noted: telemetry is broken'}), 202
 

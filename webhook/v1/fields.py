@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules.heartbeat import is_uuid, json_object
@@ -13,9 +14,21 @@ LIMIT = 1000
 """The most entries of one listing."""
 
 
+def raw(limit: int | None = None) -> bytes:
+    """The body, of at most ``limit`` bytes or the application's; else the answer is 413."""
+    if limit is not None:
+        request.max_content_length = limit
+    data = request.get_data()
+    most = request.max_content_length
+    # Werkzeug cuts a chunked body off at the limit, where it should refuse it.
+    if request.content_length is None and most is not None and len(data) >= most:
+        raise RequestEntityTooLarge
+    return data
+
+
 def body(known: set[str]) -> dict[str, Any]:
     """The JSON object of the request, with no field but the known ones."""
-    data = json_object(request.get_data())
+    data = json_object(raw())
     unknown = sorted(set(data) - known)
     if unknown:
         raise InvalidRequest(

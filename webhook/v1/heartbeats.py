@@ -19,6 +19,7 @@ from aodh_ha.rules.guest import REFUSED, Guest
 from aodh_ha.rules.heartbeat import Claim
 from webhook.errors import reply_to
 from webhook.state import state
+from webhook.v1 import fields
 
 blueprint = Blueprint('heartbeats', __name__)
 
@@ -28,11 +29,10 @@ SIGNATURE = 'X-Aodh-HA-Signature'
 @blueprint.post('/heartbeats')
 def receive() -> Response:
     """Take a heartbeat: 202, or the reason why not, signed for the guest that asked."""
-    request.max_content_length = heartbeat.MAX_BODY
     here = state()
     if here.intake.broken:
         raise DatabaseAway(here.intake.broken)
-    body = request.get_data()
+    body = fields.raw(heartbeat.MAX_BODY)
     claim = heartbeat.parse_authorization(request.headers.get('Authorization'))
     key, guest = _authenticate(claim, body)
     try:

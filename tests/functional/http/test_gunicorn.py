@@ -1,0 +1,349 @@
+"""The webhook as it runs: a gunicorn process, killed, flooded, and left without its database."""
+
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from aodh_ha import keys
+from aodh_ha.db import Database, gateways, guests, migrate, queue
+from aodh_ha.db.models import guests as guests_table
+from tests.functional.http.processes import Gunicorn, Proxy, free_port, gunicorn, wait_for
+from tests.functional.http.service import authorization, configuration, notification
+from tests.samples import PROJECT, SERVER_ID
+
+MIB = 1024 * 1024
+
+
+@dataclass
+class Running:
+    """A webhook process, its database, and a guest."""
+
+    gunicorn: Gunicorn
+    database: Database
+    file: object
+    port: int
+    token: str
+    sequence: int = 100
+    credentials: dict = field(default_factory=dict)
+
+    def call(self, method, path, body=None):
+        headers = {'X-Auth-Token': self.token}
+        url = self.gunicorn.url + path
+        return requests.request(method, url, json=body, headers=headers, timeout=60)
+
+    def beat(self, body=b'{}', **claims):
+        self.sequence += 1
+        values = {'time': int(time.time()), 'sequence': self.sequence}
+        values['generation'] = self.credentials['generation']
+        header = authorization(self.credentials['key'], body, **(values | claims))
+        url = f'{self.gunicorn.url}/v1/heartbeats'
+        return requests.post(url, data=body, headers={'Authorization': header}, timeout=60)
+
+    def enroll(self):
+        answer = self.call('POST', '/v1/guests', {'server_id': SERVER_ID, 'interval': 1})
+        assert answer.status_code == 201, answer.text
+        self.credentials = answer.json()['credentials']
+        with self.database.write() as c:
+            guests.confirm(c, guests.get(c, SERVER_ID), time.time(), 'db1')
+
+    def silent(self):
+        """The guest was heard once, an hour ago, and the gateway listened ever since."""
+        assert self.beat().status_code == 202
+        wait_for(lambda: self.guest().beats == 1)
+        with self.database.write() as c:
+            c.execute(sa.update(guests_table).values(last_seen=time.time() - 3600))
+        wait_for(self.listening_since)
+        with self.database.write() as c:
+            c.exec_driver_sql('UPDATE gateways SET listening_since = listening_since - 3600')
+
+    def alarm(self):
+        answer = self.call('POST', '/v1/alarms', {'server_id': SERVER_ID})
+        assert answer.status_code == 201, answer.text
+        definition = answer.json()['definition']
+        names = ('alarm_actions', 'insufficient_data_actions')
+        return [re.sub('^https?://[^/]*', self.gunicorn.url, definition[n][0]) for n in names]
+
+    def guest(self):
+        with self.database.read() as c:
+            return guests.get(c, SERVER_ID)
+
+    def recoveries(self):
+        with self.database.read() as c:
+            return queue.find(c)
+
+    def listening_since(self):
+        with self.database.read() as c:
+            return gateways.listening_since(c, time.time())
+
+
+@pytest.fixture
+def start(tmp_path, keystone):
+    """Start a webhook on the database of this URL."""
+    stack = []
+
+    def start(url, administration=None):
+        database = Database(administration or url)
+        migrate.upgrade(database)
+        port = free_port()
+        file = configuration(
+            tmp_path, url, keystone.url, port=port, public_url=f'http://127.0.0.1:{port}'
+        )
+        manager = gunicorn(file, port)
+        process = manager.__enter__()
+        stack.append((manager, database))
+        running = Running(process, database, file, port, keystone.token(PROJECT, 'member'))
+        running.enroll()
+        return running
+
+    yield start
+    for manager, database in stack:
+        manager.__exit__(None, None, None)
+        database.close()
+
+
+@pytest.fixture
+def running(start, tmp_path):
+    return start(f'sqlite:///{tmp_path}/g.sqlite')
+
+
+def test_a_callback_that_was_answered_survives_kill_9(start, database_url):
+    running = start(database_url)
+    running.silent()
+    path, _ = running.alarm()
+    answer = requests.post(path, data=notification(), timeout=30)
+    running.gunicorn.kill()
+    assert answer.status_code == 202
+    (recovery,) = running.recoveries()
+    assert recovery.id == answer.json()['recovery']
+
+    with gunicorn(running.file, running.port) as again:
+        running.gunicorn = again
+        answer = requests.post(path, data=notification(), timeout=30)
+        assert answer.json() == {'recovery': recovery.id, 'decision': 'joined'}
+
+
+def test_a_services_failure_that_was_answered_survives_kill_9(running):
+    body = b'{"services": [{"name": "web", "state": "failed", "failures": 3}]}'
+    answer = running.beat(body)
+    running.gunicorn.kill()
+    assert answer.status_code == 202
+    assert running.guest().failures == 3
+
+
+def test_after_a_stop_every_beat_that_was_answered_is_written(running):
+    for _ in range(5):
+        assert running.beat().status_code == 202
+    running.gunicorn.stop()
+    assert running.guest().beats == 5
+
+
+def test_after_a_restart_an_old_sequence_is_still_a_replay(running):
+    assert running.beat(sequence=500).status_code == 202
+    running.gunicorn.stop()
+    with gunicorn(running.file, running.port) as again:
+        running.gunicorn = again
+        answer = running.beat(sequence=500)
+        assert (answer.status_code, answer.json()['errors'][0]['last_sequence']) == (409, 500)
+
+
+# ---- bodies of 100 MB
+
+
+def chunks(size):
+    for _ in range(size // 65536):
+        yield b' ' * 65536
+
+
+@pytest.mark.parametrize('chunked', [False, True])
+@pytest.mark.parametrize('door', ['heartbeats', 'callback', 'operators'])
+def test_a_body_of_100_mb_is_refused_quickly_and_takes_no_memory(running, door, chunked):
+    path, _ = running.alarm()
+    url = {
+        'heartbeats': f'{running.gunicorn.url}/v1/heartbeats',
+        'callback': path,
+        'operators': f'{running.gunicorn.url}/v1/guests',
+    }[door]
+    before = running.gunicorn.memory()
+    headers = {'X-Auth-Token': running.token}
+    size = 100 * MIB
+    data = chunks(size) if chunked else b' ' * size
+    begin = time.monotonic()
+    try:
+        answer = requests.post(url, data=data, headers=headers, timeout=60)
+    except requests.ConnectionError:
+        answer = None  # it hung up on us while we were still sending: that is an answer, too
+    assert time.monotonic() - begin < 15
+    if answer is not None:
+        assert answer.status_code == 413
+        assert answer.json()['errors'][0]['code'] == 'too_large'
+    assert running.gunicorn.memory() - before < 16 * MIB
+    assert running.beat().status_code == 202
+
+
+def test_a_413_comes_before_the_body_was_sent(running):
+    with socket.create_connection(('127.0.0.1', running.port), 30) as s:
+        head = 'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n'
+        s.sendall(head.encode())
+        assert b'413' in s.recv(4096).splitlines()[0]
+
+
+def test_while_slow_senders_keep_everybody_out_nobody_counts_as_silent(running):
+    """More connections than there are threads, that send half a head and nothing more."""
+    running.silent()
+    wait_for(running.listening_since)
+    slow = []
+    try:
+        for _ in range(40):
+            s = socket.create_connection(('127.0.0.1', running.port), 30)
+            s.sendall(b'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\n')
+            slow.append(s)
+        wait_for(lambda: running.listening_since() is None)
+    finally:
+        for s in slow:
+            s.close()
+    freed = time.time()
+    since = wait_for(running.listening_since)
+    assert since >= freed - 1, 'what was not heard meanwhile is our silence'
+    assert running.beat().status_code == 202
+
+
+# ---- the database is away
+
+
+@pytest.fixture(params=['postgresql', 'mariadb'])
+def cut_off(request, database_server, start):
+    """A webhook that reaches its database through a proxy, which can be cut."""
+    with database_server(request.param).database() as direct:
+        url = sa.make_url(direct)
+        if request.param == 'postgresql':
+            proxy = Proxy(f'{url.query["host"]}/.s.PGSQL.5432')
+            through = url.set(host='127.0.0.1', port=proxy.port, query={})
+        else:
+            proxy = Proxy(str(url.query['unix_socket']))
+            through = url.set(host='127.0.0.1', port=proxy.port, query={'charset': 'utf8mb4'})
+        running = start(through.render_as_string(hide_password=False), direct)
+        running.proxy = proxy
+        try:
+            yield running
+        finally:
+            running.gunicorn.stop()
+            proxy.cut()
+
+
+def refused_honestly(answer):
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers['Retry-After']) > 0
+    (error,) = answer.json()['errors']
+    assert error['code'] == 'unavailable'
+    return True
+
+
+def test_without_its_database_it_refuses_honestly_and_goes_on_when_it_is_back(cut_off):
+    running = cut_off
+    running.silent()
+    path, telemetry = running.alarm()
+    assert running.beat().status_code == 202
+    wait_for(lambda: running.guest().beats == 2)
+    last = running.guest()
+    assert time.time() - running.listening_since() > 3000
+
+    running.proxy.cut()
+    wait_for(lambda: not running.gunicorn.healthy())
+    for _ in range(3):
+        refused_honestly(running.beat())
+        refused_honestly(requests.post(path, data=notification(), timeout=60))
+        refused_honestly(requests.post(telemetry, data=notification(), timeout=60))
+        refused_honestly(running.call('GET', '/v1/guests'))
+    assert running.guest() == last
+    assert running.recoveries() == []
+    # Longer than a gateway's gap, and than the guest's limit of 3 beats of 1 s.
+    wait_for(lambda: running.listening_since() is None)
+
+    back = time.time()
+    running.proxy.connect()
+    wait_for(running.gunicorn.healthy)
+    assert running.beat(sequence=1000).status_code == 202
+    wait_for(lambda: running.guest().sequence == 1000)
+    assert running.listening_since() >= back - 1, "our outage is nobody's silence"
+    answer = requests.post(path, data=notification(), timeout=60)
+    assert (answer.status_code, answer.json()['recovery']) == (202, None)
+    assert running.recoveries() == []
+
+
+def test_a_guest_silent_through_our_outage_is_not_recovered_for_it(cut_off):
+    running = cut_off
+    running.silent()
+    path, _ = running.alarm()
+    running.proxy.cut()
+    wait_for(lambda: running.listening_since() is None)
+    running.proxy.connect()
+    wait_for(running.gunicorn.healthy)
+    answer = requests.post(path, data=notification(), timeout=60)
+    assert answer.json()['recovery'] is None
+    assert 'heartbeats missed, fewer than 3' in answer.json()['decision']
+    # Still silent, while we listen: then it is its own.
+    wait_for(lambda: requests.post(path, data=notification(), timeout=60).json()['recovery'])
+
+
+def test_it_starts_without_its_database_and_waits_for_it(cut_off):
+    running = cut_off
+    running.gunicorn.stop()
+    running.proxy.cut()
+    with gunicorn(running.file, running.port) as again:
+        running.gunicorn = again
+        refused_honestly(running.beat())
+        running.proxy.connect()
+        wait_for(again.healthy)
+        assert running.beat().status_code == 202
+
+
+# ---- the log
+
+
+def test_the_log_of_a_process_has_no_secret(running):
+    path, telemetry = running.alarm()
+    for url in (path, telemetry, path + 'x'):
+        requests.post(url, data=b'[]', timeout=30)
+        requests.get(url, timeout=30)
+    running.beat(b'[]')
+    running.beat(time=5)
+    running.call('GET', '/v1/guests/x')
+    running.gunicorn.stop()
+    text = running.gunicorn.log.read_text()
+    assert text.count('POST /v1/alarms/<token>') == 2
+    tokens = [url.rsplit('/')[-1] for url in (path, telemetry)]
+    master = keys.load_master_key(str(running.gunicorn.log.parent / 'master.key'))
+    for secret in (*tokens, running.credentials['key'], running.token, 'the-services-own'):
+        assert secret not in text
+    assert keys.guest_key(master, SERVER_ID, 1) not in text
+
+
+def test_many_guests_beat_at_once(running):
+    """32 threads take what 64 senders send; nothing is lost or counted twice."""
+    answers, lock = [], threading.Lock()
+    sequences = iter(range(1000, 1200))
+
+    def send():
+        for _ in range(10):
+            with lock:
+                sequence = next(sequences)
+                header_time = int(time.time())
+            answer = running.beat(sequence=sequence, time=header_time)
+            answers.append(answer.status_code)
+
+    threads = [threading.Thread(target=send) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    taken = answers.count(202)
+    assert len(answers) == 200
+    assert set(answers) <= {202, 409}  # overtaken by a newer one of the same guest
+    running.gunicorn.stop()
+    assert running.guest().beats == taken

@@ -1,0 +1,61 @@
+"""Whether a request still gets through to us: what the gateway's sign of life rests on."""
+
+import logging
+import socket
+import threading
+import time
+
+LOG = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds between two requests to ourselves, and what one may take."""
+FRESH = 3.0
+"""Seconds for which an answer proves that guests get through."""
+
+_ANY = {'0.0.0.0': '127.0.0.1', '::': '::1'}  # noqa: S104 - bound to all: ask on loopback
+
+
+class Probe:
+    """Asks our own door, the way a guest would come.
+
+    A thread of ours runs on while every request thread is held by slow senders or a hung
+    database. Without this it would say that we listen, and every guest would be silent.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (_ANY.get(host, host), port)
+        self._answered_at: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='probe', daemon=True)
+
+    def start(self) -> None:
+        """Ask from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._stop.set()
+
+    def __call__(self) -> bool:
+        """Whether an answer came lately."""
+        at = self._answered_at
+        return at is not None and time.monotonic() - at <= FRESH
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            well = self()
+            if self._ask():
+                self._answered_at = time.monotonic()
+            if well and not self():
+                LOG.warning('no request gets through to us: we do not count as listening')
+            self._stop.wait(INTERVAL)
+
+    def _ask(self) -> bool:
+        try:
+            with socket.create_connection(self._address, INTERVAL) as s:
+                # OPTIONS: answered as any request is, also while /healthz itself says 503,
+                # of which there would be a line in the log every second.
+                s.sendall(b'OPTIONS /healthz HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n')
+                return s.recv(64).startswith(b'HTTP/1.')
+        except OSError:
+            return False
