@@ -1,8 +1,8 @@
 """What the engine relies on in a cloud; run against the fake and against the real Nova client.
 
-A module that has a fixture ``cloud`` (a Cloud), ``server`` (a running Server of that cloud),
-``settle`` (waits until the server has no task) and ``fields`` (what may differ) imports the tests
-by ``from tests.unit.recovery.cloud_contract import *``.
+A module that imports the tests (``from tests.unit.recovery.cloud_contract import *``) has the
+fixtures ``nova`` (a Cloud), ``server`` (a running Server of it), ``settle`` (waits until that has
+no task) and ``stop`` (stops it, as its owner would).
 """
 
 import uuid
@@ -15,8 +15,8 @@ from aodh_ha.rules.recovery import InstanceAction, Server
 NOWHERE = '00000000-0000-4000-8000-00000000dead'
 
 
-def test_a_server_is_shown_as_it_is(cloud, server):
-    found = cloud.server(server.id)
+def test_a_server_is_shown_as_it_is(nova, server):
+    found = nova.server(server.id)
     assert isinstance(found, Server)
     assert (found.id, found.project_id, found.name) == (server.id, server.project_id, server.name)
     assert (found.vm_state, found.status, found.task_state) == ('active', 'ACTIVE', None)
@@ -26,58 +26,58 @@ def test_a_server_is_shown_as_it_is(cloud, server):
     assert found.host
 
 
-def test_a_server_that_does_not_exist_is_not_found(cloud):
+def test_a_server_that_does_not_exist_is_not_found(nova):
     with pytest.raises(NotFound):
-        cloud.server(NOWHERE)
+        nova.server(NOWHERE)
     with pytest.raises(NotFound):
-        cloud.instance_actions(NOWHERE)
+        nova.instance_actions(NOWHERE)
 
 
-def test_an_action_on_a_server_that_does_not_exist_is_refused(cloud, server):
+def test_an_action_on_a_server_that_does_not_exist_is_refused(nova, server):
     with pytest.raises(ActionRefused):
-        cloud.reboot(NOWHERE, 'hard')
+        nova.reboot(NOWHERE, 'hard')
     with pytest.raises(ActionRefused):
-        cloud.rebuild(NOWHERE, server.image_id)
+        nova.rebuild(NOWHERE, server.image_id)
 
 
-def test_who_we_are_stays_the_same(cloud):
-    assert cloud.user_id()
-    assert cloud.user_id() == cloud.user_id()
+def test_who_we_are_stays_the_same(nova):
+    assert nova.user_id()
+    assert nova.user_id() == nova.user_id()
 
 
 @pytest.mark.parametrize('kind', ['soft', 'hard'])
-def test_a_reboot_is_the_newest_action_and_ours_by_its_request_id(cloud, server, settle, kind):
-    before = cloud.instance_actions(server.id)
-    request_id = cloud.reboot(server.id, kind)
-    after = cloud.instance_actions(server.id)
+def test_a_reboot_is_the_newest_action_and_ours_by_its_request_id(nova, server, settle, kind):
+    before = nova.instance_actions(server.id)
+    request_id = nova.reboot(server.id, kind)
+    after = nova.instance_actions(server.id)
     assert after[1:] == before
     newest = after[0]
     assert isinstance(newest, InstanceAction)
     assert (newest.action, newest.request_id) == ('reboot', request_id)
-    assert newest.user_id == cloud.user_id()
+    assert newest.user_id == nova.user_id()
     settle()
-    assert cloud.server(server.id).vm_state == 'active'
+    assert nova.server(server.id).vm_state == 'active'
 
 
-def test_a_rebuild_keeps_the_server_and_is_logged_as_such(cloud, server, settle):
-    request_id = cloud.rebuild(server.id, server.image_id)
-    newest = cloud.instance_actions(server.id)[0]
+def test_a_rebuild_keeps_the_server_and_is_logged_as_such(nova, server, settle):
+    request_id = nova.rebuild(server.id, server.image_id)
+    newest = nova.instance_actions(server.id)[0]
     assert (newest.action, newest.request_id) == ('rebuild', request_id)
-    assert newest.user_id == cloud.user_id()
+    assert newest.user_id == nova.user_id()
     settle()
-    found = cloud.server(server.id)
+    found = nova.server(server.id)
     assert (found.vm_state, found.image_id) == ('active', server.image_id)
 
 
-def test_the_first_action_of_a_server_is_its_creation(cloud, server):
-    assert cloud.instance_actions(server.id)[-1].action == 'create'
+def test_the_first_action_of_a_server_is_its_creation(nova, server):
+    assert nova.instance_actions(server.id)[-1].action == 'create'
 
 
-def test_what_cannot_be_done_now_is_refused_with_a_reason(cloud, server, stop):
+def test_what_cannot_be_done_now_is_refused_with_a_reason(nova, server, stop):
     stop()
-    assert cloud.server(server.id).vm_state == 'stopped'
-    before = cloud.instance_actions(server.id)
+    assert nova.server(server.id).vm_state == 'stopped'
+    before = nova.instance_actions(server.id)
     with pytest.raises(ActionRefused) as e:
-        cloud.reboot(server.id, 'soft')
+        nova.reboot(server.id, 'soft')
     assert '409' in e.value.detail
-    assert cloud.instance_actions(server.id) == before
+    assert nova.instance_actions(server.id) == before

@@ -9,13 +9,13 @@ from tests.unit.recovery.cloud_contract import *  # noqa: F403
 
 
 @pytest.fixture
-def cloud():
+def nova():
     return FakeNova(Clock())
 
 
 @pytest.fixture
-def server(cloud):
-    return cloud.add(SERVER_ID, PROJECT)
+def server(nova):
+    return nova.add(SERVER_ID, PROJECT)
 
 
 @pytest.fixture
@@ -24,43 +24,43 @@ def settle():
 
 
 @pytest.fixture
-def stop(cloud, server):
-    return lambda: cloud.change(server.id, vm_state='stopped', status='SHUTOFF')
+def stop(nova, server):
+    return lambda: nova.change(server.id, vm_state='stopped', status='SHUTOFF')
 
 
-def test_while_it_is_away_nothing_is_answered_and_nothing_done(cloud, server):
-    cloud.away = True
-    for read in (cloud.server, cloud.instance_actions):
+def test_while_it_is_away_nothing_is_answered_and_nothing_done(nova, server):
+    nova.away = True
+    for read in (nova.server, nova.instance_actions):
         with pytest.raises(CloudAway):
             read(server.id)
     with pytest.raises(CloudAway):
-        cloud.user_id()
+        nova.user_id()
     with pytest.raises(OutcomeUnknown):
-        cloud.reboot(server.id, 'hard')
-    assert cloud.taken == []
+        nova.reboot(server.id, 'hard')
+    assert nova.taken == []
 
 
 @pytest.mark.parametrize(('lost', 'done'), [(DONE, 1), (DROPPED, 0)])
-def test_a_lost_answer_leaves_open_whether_it_was_done(cloud, server, lost, done):
-    cloud.lose_answer = lost
+def test_a_lost_answer_leaves_open_whether_it_was_done(nova, server, lost, done):
+    nova.lose_answer = lost
     with pytest.raises(OutcomeUnknown):
-        cloud.rebuild(server.id, server.image_id)
-    assert len(cloud.taken) == done
-    assert len(cloud.instance_actions(server.id)) == 1 + done
+        nova.rebuild(server.id, server.image_id)
+    assert len(nova.taken) == done
+    assert len(nova.instance_actions(server.id)) == 1 + done
 
 
 @pytest.mark.parametrize('name', ['reboot', 'server.reboot soft'])
-def test_it_refuses_what_it_is_told_to(cloud, server, name):
-    cloud.refuse[name] = 'Nova answered 403: no'
+def test_it_refuses_what_it_is_told_to(nova, server, name):
+    nova.refuse[name] = 'Nova answered 403: no'
     with pytest.raises(ActionRefused, match='403'):
-        cloud.reboot(server.id, 'soft')
-    assert cloud.taken == []
+        nova.reboot(server.id, 'soft')
+    assert nova.taken == []
 
 
-def test_no_rebuild_while_another_task_runs(cloud, server):
-    cloud.change(server.id, task_state='rebooting')
+def test_no_rebuild_while_another_task_runs(nova, server):
+    nova.change(server.id, task_state='rebooting')
     with pytest.raises(ActionRefused, match='409'):
-        cloud.rebuild(server.id, server.image_id)
+        nova.rebuild(server.id, server.image_id)
 
 
 def test_a_clock_stands_until_it_is_advanced():
