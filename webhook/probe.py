@@ -42,12 +42,22 @@ class Probe:
         return at is not None and time.monotonic() - at <= FRESH
 
     def _run(self) -> None:
+        # As if it had been well: one that never gets through, because gunicorn was bound to
+        # another address than the configuration's, must be told as well.
+        said, since = True, time.monotonic()
         while not self._stop.is_set():
-            well = self()
             if self._ask():
                 self._answered_at = time.monotonic()
-            if well and not self():
-                LOG.warning('no request gets through to us: we do not count as listening')
+            well = self() or time.monotonic() - since <= FRESH
+            if well != said:
+                LOG.warning(
+                    'requests get through to us again'
+                    if well
+                    else 'no request gets through to %s port %d, where [webhook] host and port '
+                    'say that we are: we do not count as listening, and nobody is recovered',
+                    *(() if well else self._address),
+                )
+            said = well
             self._stop.wait(INTERVAL)
 
     def _ask(self) -> bool:
