@@ -222,34 +222,33 @@ def test_the_greatest_sequence_is_kept(service):
 # ---- bodies
 
 
-@pytest.mark.parametrize(
-    'body',
-    [
-        b'[]',
-        b'null',
-        b'1',
-        b'nope',
-        b'\xff\xfe',
-        b'{"boot_id": 1}',
-        b'{"boot_id": "a\\u0000b"}',
-        b'{"boot_id": "\\ud800"}',
-        b'{"services": 1}',
-        b'{"services": [{"name": "a\\u0000", "state": "ok"}]}',
-        b'{"services": [{"name": "a", "state": "ok", "failures": 1e999}]}',
-        b'{"services": [{"name": "a", "state": "ok", "failures": ' + b'9' * 4000 + b'}]}',
-        b'9' * 16000,
-        b'[' * 16000,
-        b'{"a":' * 3000,
-        json.dumps({'services': [{'name': f's{n}', 'state': 'ok'} for n in range(65)]}).encode(),
-    ],
-    ids=lambda b: b[:20].decode('latin-1'),
-)
-def test_a_body_that_is_no_report_is_refused_and_the_next_beat_is_well(service, body):
+NO_REPORTS = [
+    b'[]',
+    b'null',
+    b'1',
+    b'nope',
+    b'\xff\xfe',
+    b'{"boot_id": 1}',
+    b'{"boot_id": "a\\u0000b"}',
+    b'{"boot_id": "\\ud800"}',
+    b'{"services": 1}',
+    b'{"services": [{"name": "a\\u0000", "state": "ok"}]}',
+    b'{"services": [{"name": "a", "state": "ok", "failures": 1e999}]}',
+    b'{"services": [{"name": "a", "state": "ok", "failures": ' + b'9' * 4000 + b'}]}',
+    b'9' * 16000,
+    b'[' * 16000,
+    b'{"a":' * 3000,
+    json.dumps({'services': [{'name': f's{n}', 'state': 'ok'} for n in range(65)]}).encode(),
+]
+
+
+def test_a_body_that_is_no_report_is_refused_and_the_next_beat_is_well(service):
     key = service.enrolled()
-    refused(service.beat(key, body), 400, 'bad_request')
-    assert service.beat(key, b'{"boot_id": "after"}').status_code == 202
-    service.flush()
-    assert (service.guest().boot_id, service.guest().beats) == ('after', 1)
+    for n, body in enumerate(NO_REPORTS, 1):
+        refused(service.beat(key, body), 400, 'bad_request')
+        assert service.beat(key, b'{"boot_id": "after"}').status_code == 202
+        service.flush()
+        assert (service.guest().boot_id, service.guest().beats) == ('after', n)
 
 
 def test_text_of_any_language_is_kept(service):

@@ -266,11 +266,11 @@ BAD_IDS = ['x', '%00', SERVER_ID + '%00', SERVER_ID + '%0a', '%ff', "'--", 'é',
 
 
 @pytest.mark.parametrize('what', ['guests', 'alarms', 'recoveries', 'policies'])
-@pytest.mark.parametrize('bad', BAD_IDS, ids=lambda b: b[:40])
-def test_an_id_that_can_name_nothing_is_not_found(service, what, bad):
-    refused(service.call('GET', f'/v1/{what}/{bad}'), 404, 'not_found')
-    if what != 'recoveries':
-        refused(service.call('DELETE', f'/v1/{what}/{bad}'), 404, 'not_found')
+def test_an_id_that_can_name_nothing_is_not_found(service, what):
+    for bad in BAD_IDS:
+        refused(service.call('GET', f'/v1/{what}/{bad}'), 404, 'not_found')
+        if what != 'recoveries':
+            refused(service.call('DELETE', f'/v1/{what}/{bad}'), 404, 'not_found')
 
 
 def test_an_id_is_found_in_upper_case_too(quick, mine):
@@ -292,16 +292,16 @@ def test_a_bad_limit_is_refused(quick, what, query):
     refused(quick.call('GET', f'/v1/{what}?{query}'), 400, 'bad_request')
 
 
-@pytest.mark.parametrize(
-    ('path', 'query'),
-    [
-        *(('guests', f'marker={v}') for v in ('x', '%00', SERVER_ID + '%00', SERVER_ID.upper())),
-        *((w, f'guest={v}') for w in ('alarms', 'recoveries') for v in ('x', '%00', '%ff', "'")),
-        *(('recoveries', f'active={v}') for v in ('', 'x', '2', 'true', '%00')),
-    ],
-)
-def test_a_bad_query_is_refused(service, path, query):
-    refused(service.call('GET', f'/v1/{path}?{query}'), 400, 'bad_request')
+BAD_QUERIES = [
+    *(f'guests?marker={v}' for v in ('x', '%00', SERVER_ID + '%00', SERVER_ID.upper())),
+    *(f'{w}?guest={v}' for w in ('alarms', 'recoveries') for v in ('x', '%00', '%ff', "'")),
+    *(f'recoveries?active={v}' for v in ('', 'x', '2', 'true', '%00')),
+]
+
+
+def test_a_bad_query_is_refused(service):
+    for query in BAD_QUERIES:
+        refused(service.call('GET', f'/v1/{query}'), 400, 'bad_request')
 
 
 def test_a_listing_goes_page_by_page(quick):
