@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from flask import request
 
 from tests import samples
 from tests.functional.http.service import notification, refused
 from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
+from webhook import auth
+from webhook.errors import Unauthorized
 
 READS = [
     ('GET', '/v1/guests'),
@@ -76,6 +79,14 @@ def test_they_do_not_change_who_a_real_token_says_one_is(quick):
 def test_they_are_worth_nothing_where_keystone_is_not_asked(quick, path):
     answer = quick.client.post(path, headers=SPOOFED, data=b'{}')
     assert answer.status_code in (401, 405)
+
+
+def test_nobody_is_a_caller_who_did_not_come_through_keystones_door(quick):
+    with quick.app.test_request_context('/v1/guests', headers=SPOOFED):
+        with pytest.raises(Unauthorized):
+            auth.caller('aodh_ha:guest:get')
+        request.environ[auth.OPERATORS] = True  # as only that door sets it
+        assert auth.caller('aodh_ha:guest:get').project_id == PROJECT
 
 
 @pytest.mark.parametrize(
