@@ -17,6 +17,11 @@ MICROVERSION = '2.90'
 """Below 2.93 on purpose: from there a rebuild re-images a volume-backed root disk."""
 
 
+NOT_NOW = (401, 429)
+"""Answers that say nothing about the action: our token, or a rate limit. It is made later; as a
+refusal they would use up the ladder, down to its harshest step."""
+
+
 class Nova:
     """One Nova endpoint, spoken to as the service user.
 
@@ -91,7 +96,7 @@ def _act(call: Callable[[], Any]) -> str | None:
         answer = call()
     except (nova.ClientException, ksa.HttpError) as e:
         status = int(getattr(e, 'code', 0) or getattr(e, 'http_status', 0) or 0)
-        if 400 <= status < 500:
+        if 400 <= status < 500 and status not in NOT_NOW:
             raise ActionRefused(f'Nova answered {status}: {_text(e)}') from None
         raise OutcomeUnknown(f'Nova: {_text(e)}') from None
     except ksa.ClientException as e:
