@@ -13,6 +13,7 @@ from aodhclient.v2 import client as aodhclient
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
+from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
 
 T = TypeVar('T')
@@ -60,29 +61,24 @@ def _read(call: Callable[[], T]) -> T:
     try:
         return call()
     except aodh.NotFound as e:
-        raise NotFound(f'Aodh: {_text(e)}') from None
+        raise NotFound(f'Aodh: {first_line(e)}') from None
     except (aodh.ClientException, ksa.ClientException) as e:
-        raise CloudAway(f'Aodh: {_text(e)}') from None
+        raise CloudAway(f'Aodh: {first_line(e)}') from None
 
 
 def _change(call: Callable[[], T]) -> T:
     try:
         return call()
     except aodh.NotFound as e:
-        raise NotFound(f'Aodh: {_text(e)}') from None
+        raise NotFound(f'Aodh: {first_line(e)}') from None
     except aodh.ClientException as e:
         if str(e.http_status).startswith('4'):
-            raise ActionRefused(f'Aodh: {_text(e)}') from None
-        raise OutcomeUnknown(f'Aodh: {_text(e)}') from None
+            raise ActionRefused(f'Aodh: {first_line(e)}') from None
+        raise OutcomeUnknown(f'Aodh: {first_line(e)}') from None
     except (ksa.CatalogException, ksa.HttpError) as e:
         # Aodh's own answers are aodhclient's exceptions: this is Keystone, before Aodh was asked.
-        raise CloudAway(f'Aodh: {_text(e)}') from None
+        raise CloudAway(f'Aodh: {first_line(e)}') from None
     except ksa.ClientException as e:
         if 'Connection refused' in str(e):
-            raise CloudAway(f'Aodh: {_text(e)}') from None
-        raise OutcomeUnknown(f'Aodh: {_text(e)}') from None
-
-
-def _text(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:300]
+            raise CloudAway(f'Aodh: {first_line(e)}') from None
+        raise OutcomeUnknown(f'Aodh: {first_line(e)}') from None

@@ -11,6 +11,7 @@ from gnocchiclient.v1 import client as gnocchiclient
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
+from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, ConfigurationError
 from aodh_ha.rules.alarm import ARCHIVE_POLICY, GRANULARITY, RESOURCE_TYPE
 
@@ -310,10 +311,10 @@ def _call(call: Callable[[], T]) -> T:
     except gnocchi.ClientException as e:
         # Without a code there was no answer; 401 and 429 pass as an outage does.
         if e.code is None or e.code >= 500 or e.code in (401, 429):
-            raise CloudAway(f'Gnocchi: {_text(e)}') from None
+            raise CloudAway(f'Gnocchi: {first_line(e)}') from None
         raise _refused(e) from None
     except ksa.ClientException as e:
-        raise CloudAway(f'Gnocchi: {_text(e)}') from None
+        raise CloudAway(f'Gnocchi: {first_line(e)}') from None
     except (KeyError, ValueError) as e:
         # gnocchiclient 7.2 raises KeyError for an error without text, as a proxy may send it,
         # and ValueError for a page that is not JSON.
@@ -321,7 +322,7 @@ def _call(call: Callable[[], T]) -> T:
 
 
 def _refused(error: gnocchi.ClientException) -> ActionRefused | ConfigurationError:
-    text = _text(error)
+    text = first_line(error)
     # Gnocchi says "Archive policy X does not exist" (400) and "Resource type X does not
     # exist" (404); asked for by name, both are 404.
     ours = (ARCHIVE_POLICY, RESOURCE_TYPE)
@@ -329,8 +330,3 @@ def _refused(error: gnocchi.ClientException) -> ActionRefused | ConfigurationErr
         return ConfigurationError(f'Gnocchi: {text}; {PREPARE}')
     kinds = {404: _Missing, 409: _Exists}
     return kinds.get(error.code, ActionRefused)(f'Gnocchi answered {error.code}: {text}')
-
-
-def _text(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:300]

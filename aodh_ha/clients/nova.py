@@ -8,6 +8,7 @@ from keystoneauth1.session import Session
 from novaclient import client as novaclient
 from novaclient import exceptions as nova
 
+from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
 from aodh_ha.rules.recovery import InstanceAction, Server
 
@@ -88,7 +89,7 @@ def _read(call: Callable[[], T]) -> T:
         raise NotFound(f'Nova: {e}') from None
     except (ksa.ClientException, nova.ClientException) as e:
         # No answer, a 5xx, Keystone away, even a 401: nothing can be known now; try later.
-        raise CloudAway(f'Nova: {_text(e)}') from None
+        raise CloudAway(f'Nova: {first_line(e)}') from None
 
 
 def _act(call: Callable[[], Any]) -> str | None:
@@ -97,14 +98,9 @@ def _act(call: Callable[[], Any]) -> str | None:
     except (nova.ClientException, ksa.HttpError) as e:
         status = int(getattr(e, 'code', 0) or getattr(e, 'http_status', 0) or 0)
         if 400 <= status < 500 and status not in NOT_NOW:
-            raise ActionRefused(f'Nova answered {status}: {_text(e)}') from None
-        raise OutcomeUnknown(f'Nova: {_text(e)}') from None
+            raise ActionRefused(f'Nova answered {status}: {first_line(e)}') from None
+        raise OutcomeUnknown(f'Nova: {first_line(e)}') from None
     except ksa.ClientException as e:
-        raise OutcomeUnknown(f'Nova: {_text(e)}') from None
+        raise OutcomeUnknown(f'Nova: {first_line(e)}') from None
     ids = getattr(answer, 'request_ids', None) or []
     return str(ids[0]) if ids else None
-
-
-def _text(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:300]

@@ -11,6 +11,7 @@ from keystoneauth1.session import Session
 from novaclient import client as novaclient
 from novaclient import exceptions as nova
 
+from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, Ambiguous, CloudAway, NotFound
 from aodh_ha.rules.heartbeat import is_uuid
 
@@ -85,15 +86,10 @@ def _ask(call: Callable[[], T]) -> T:
     try:
         return call()
     except nova.NotFound as e:
-        raise NotFound(f'Nova: {_text(e)}') from None
+        raise NotFound(f'Nova: {first_line(e)}') from None
     except nova.ClientException as e:
         if 400 <= int(e.code or 0) < 500:
-            raise ActionRefused(f'Nova: {_text(e)}') from None
-        raise CloudAway(f'Nova: {_text(e)}') from None
+            raise ActionRefused(f'Nova: {first_line(e)}') from None
+        raise CloudAway(f'Nova: {first_line(e)}') from None
     except ksa.ClientException as e:
-        raise CloudAway(f'Nova: {_text(e)}') from None
-
-
-def _text(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:300]
+        raise CloudAway(f'Nova: {first_line(e)}') from None
