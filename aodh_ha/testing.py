@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
-from aodh_ha.rules.recovery import InstanceAction, Server
+from aodh_ha.rules.evidence import InstanceAction, Server
 
 START = 1_800_000_000.0
 """Where a new clock stands: seconds since the epoch, in January 2027."""

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+from aodh_ha.rules.evidence import Evidence, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.policy import Policy, Step
-from aodh_ha.rules.recovery import RUNNING, Attempt, Evidence, Recovery, Server
+from aodh_ha.rules.recovery import RUNNING, Attempt, Recovery
 from aodh_ha.testing import START
 
 SERVER_ID = '6c1f0c0e-6f0c-4a41-9b0e-2f6f3f0c8f11'

@@ -10,7 +10,7 @@ from novaclient import exceptions as nova
 
 from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
-from aodh_ha.rules.recovery import InstanceAction, Server
+from aodh_ha.rules.evidence import InstanceAction, Server
 
 T = TypeVar('T')
 

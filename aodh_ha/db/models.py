@@ -7,6 +7,7 @@ What must always hold stands here as unique indexes: one active recovery a guest
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData(
     naming_convention={
@@ -24,6 +25,8 @@ MARIADB: dict[str, Any] = {
     'mysql_collate': 'utf8mb4_bin',
 }
 TIME: sa.Double[float] = sa.Double()
+# MariaDB's TEXT ends at 64 KiB, and 200 lines of a console may be longer.
+LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
 
 guests = sa.Table(
     'guests',
@@ -47,6 +50,15 @@ guests = sa.Table(
     sa.Column('failures', sa.Integer, nullable=False, default=0),
     sa.Column('failing_since', TIME),
     sa.Column('seen_by', sa.String(80)),
+    sa.Column('group_name', sa.String(64), nullable=False, default='', index=True),
+    # What a worker saw in Nova and Heat, looked up again from time to time.
+    sa.Column('looked_at', TIME, nullable=False, default=0),
+    sa.Column('host', sa.String(255), nullable=False, default='', index=True),
+    sa.Column('zone', sa.String(255), nullable=False, default=''),
+    sa.Column('stack_id', sa.String(64), nullable=False, default=''),
+    sa.Column('stack_name', sa.String(255), nullable=False, default=''),
+    sa.Column('metadata_policy', sa.String(64), nullable=False, default=''),
+    sa.Column('opted_out', sa.Boolean, nullable=False, default=False),
     **MARIADB,
 )
 
@@ -109,6 +121,16 @@ recoveries = sa.Table(
     sa.Column('lease_until', TIME),
     sa.Column('fence', sa.Integer, nullable=False, default=0),
     sa.Column('callbacks', sa.Integer, nullable=False, default=1),
+    sa.Column('group_name', sa.String(64), nullable=False, default=''),
+    sa.Column('host', sa.String(255), nullable=False, default=''),
+    sa.Column('zone', sa.String(255), nullable=False, default=''),
+    sa.Column('stack_id', sa.String(64), nullable=False, default=''),
+    sa.Column('priority', sa.Integer, nullable=False, default=50),
+    sa.Column('admitted_at', TIME, index=True),
+    sa.Column('approved_step', sa.Integer),
+    sa.Column('incident_id', UUID, index=True),
+    # What holds it back, one of rules.guards.GUARDS; empty: nothing does.
+    sa.Column('guard', sa.String(16), nullable=False, default=''),
     sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
     **MARIADB,
 )
@@ -128,7 +150,10 @@ attempts = sa.Table(
     sa.Column('finished_at', TIME),
     sa.Column('request_id', sa.String(64)),
     sa.Column('detail', sa.Text, nullable=False, default=''),
-    sa.Column('evidence', sa.Text, nullable=False, default='{}'),
+    sa.Column('evidence', LONG_TEXT, nullable=False, default='{}'),
+    sa.Column('heard_at', TIME),
+    sa.Column('dry_run', sa.Boolean, nullable=False, default=False),
+    sa.Column('proof', LONG_TEXT, nullable=False, default='{}'),
     sa.UniqueConstraint('recovery_id', 'step', 'number', name='uq_attempts_try'),
     **MARIADB,
 )
@@ -143,7 +168,7 @@ events = sa.Table(
     sa.Column('server_id', UUID, index=True),
     sa.Column('recovery_id', UUID, index=True),
     sa.Column('message', sa.Text, nullable=False),
-    sa.Column('data', sa.Text, nullable=False, default='{}'),
+    sa.Column('data', LONG_TEXT, nullable=False, default='{}'),
     **MARIADB,
 )
 
@@ -153,5 +178,80 @@ leases = sa.Table(
     sa.Column('name', sa.String(64), primary_key=True),
     sa.Column('owner', sa.String(255), nullable=False),
     sa.Column('until', TIME, nullable=False),
+    **MARIADB,
+)
+
+silences = sa.Table(
+    'silences',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('project_id', sa.String(64), nullable=False, index=True),
+    sa.Column('scope', sa.String(16), nullable=False),
+    sa.Column('value', sa.String(255), nullable=False, default=''),
+    sa.Column('starts_at', TIME, nullable=False),
+    sa.Column('ends_at', TIME, nullable=False, index=True),
+    sa.Column('author', sa.String(64), nullable=False),
+    sa.Column('reason', sa.String(255), nullable=False, default=''),
+    sa.Column('created_at', TIME, nullable=False),
+    **MARIADB,
+)
+
+incidents = sa.Table(
+    'incidents',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('kind', sa.String(16), nullable=False),
+    sa.Column('name', sa.String(255), nullable=False),
+    # 'kind:name' while it is open, then NULL: a host has one open incident at most.
+    sa.Column('active_key', sa.String(255), unique=True),
+    sa.Column('reason', sa.Text, nullable=False),
+    sa.Column('opened_at', TIME, nullable=False, index=True),
+    sa.Column('closed_at', TIME),
+    sa.Column('fenced_at', TIME),
+    sa.Column('fenced_by', sa.String(255), nullable=False, default=''),
+    sa.Column('notified', sa.Boolean, nullable=False, default=False),
+    **MARIADB,
+)
+
+commands = sa.Table(
+    'commands',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('server_id', UUID, nullable=False, index=True),
+    sa.Column('recovery_id', UUID),
+    sa.Column('kind', sa.String(32), nullable=False),
+    sa.Column('arguments', sa.Text, nullable=False, default='{}'),
+    sa.Column('status', sa.String(16), nullable=False),
+    sa.Column('created_at', TIME, nullable=False),
+    sa.Column('expires_at', TIME, nullable=False),
+    sa.Column('handed_at', TIME),
+    sa.Column('finished_at', TIME),
+    sa.Column('result', sa.Text, nullable=False, default=''),
+    **MARIADB,
+)
+
+notifications = sa.Table(
+    'notifications',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('at', TIME, nullable=False),
+    sa.Column('kind', sa.String(32), nullable=False),
+    sa.Column('project_id', sa.String(64)),
+    sa.Column('server_id', UUID),
+    sa.Column('recovery_id', UUID),
+    sa.Column('message', sa.Text, nullable=False),
+    sa.Column('hook', sa.String(64), nullable=False, default=''),
+    sa.Column('tries', sa.Integer, nullable=False, default=0),
+    sa.Column('not_before', TIME, nullable=False, default=0),
+    sa.Column('delivered_at', TIME, index=True),
+    **MARIADB,
+)
+
+# One row, written by whoever admits a recovery: so budgets are counted by one at a time.
+admissions = sa.Table(
+    'admissions',
+    metadata,
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('number', sa.BigInteger, nullable=False, default=0),
     **MARIADB,
 )

@@ -36,6 +36,8 @@ HEADS = 8
 """Claim at random among this many first rows: with everybody at the very first one, 70 to
 80 % of the claims are lost (measured with 8 processes)."""
 
+JSON_COLUMNS = ('evidence', 'proof')
+
 RECHECK = 300.0
 """Seconds after which an alarm that lasts looks again at a server that was left alone."""
 
@@ -48,9 +50,15 @@ def _recovery(row: Any) -> Recovery:
     return Recovery(**values)
 
 
+def _values(attempt: Attempt) -> dict[str, Any]:
+    values = asdict(attempt)
+    return values | {name: json.dumps(values[name]) for name in JSON_COLUMNS}
+
+
 def _attempt(row: Any) -> Attempt:
     values = dict(row._mapping)
-    values['evidence'] = json.loads(values['evidence'])
+    for name in JSON_COLUMNS:
+        values[name] = json.loads(values[name])
     return Attempt(**values)
 
 
@@ -302,8 +310,7 @@ def intend(
         return False
     if recovery.trigger == 'service' and not latest.failures:
         return False
-    values = asdict(attempt) | {'evidence': json.dumps(attempt.evidence)}
-    connection.execute(attempts.insert().values(values))
+    connection.execute(attempts.insert().values(_values(attempt)))
     audit.record(
         connection,
         now,
@@ -377,8 +384,7 @@ def conclude(
 def refuse(connection: sa.Connection, recovery: Recovery, attempt: Attempt, now: float) -> None:
     """Record a step that was not taken; raises LeaseLost."""
     _fenced(connection, recovery, {'updated_at': now})
-    values = asdict(attempt) | {'evidence': json.dumps(attempt.evidence)}
-    connection.execute(attempts.insert().values(values))
+    connection.execute(attempts.insert().values(_values(attempt)))
     audit.record(
         connection,
         now,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from aodh_ha.rules.policy import UNITS
+from aodh_ha.rules.document import UNITS
 
 Object = dict[str, Any]
 

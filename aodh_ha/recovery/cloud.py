@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from aodh_ha.rules.recovery import InstanceAction, Server
+from aodh_ha.rules.evidence import InstanceAction, Server
 
 
 class Cloud(Protocol):

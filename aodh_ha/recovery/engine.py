@@ -16,6 +16,7 @@ from aodh_ha.recovery import evidence as evidence_of
 from aodh_ha.recovery.actions import ACTIONS
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.rules import escalation, gateway
+from aodh_ha.rules.evidence import Evidence, InstanceAction
 from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.recovery import (
     ABANDONED,
@@ -26,9 +27,7 @@ from aodh_ha.rules.recovery import (
     Attempt,
     Conclude,
     Decision,
-    Evidence,
     Finish,
-    InstanceAction,
     NeedEvidence,
     Recovery,
     Refuse,

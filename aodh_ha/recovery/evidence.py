@@ -2,8 +2,8 @@
 
 from aodh_ha.exceptions import NotFound
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
-from aodh_ha.rules.recovery import Evidence
 
 
 def take(cloud: Cloud, guest: Guest, listening_since: float | None, now: float) -> Evidence:

@@ -1,7 +1,26 @@
-"""What holds a recovery back."""
+"""What holds a recovery back. Each guard is a function; ``hold`` has them in their order."""
 
+from collections.abc import Sequence
+
+from aodh_ha.rules.budget import acted_recoveries
+from aodh_ha.rules.evidence import Evidence, InstanceAction, Server
 from aodh_ha.rules.guest import Guest
-from aodh_ha.rules.recovery import LEFT_ALONE, Evidence, Finish, Server, Wait
+from aodh_ha.rules.recovery import (
+    ABANDONED,
+    FAILED,
+    LEFT_ALONE,
+    REFUSED,
+    Attempt,
+    Finish,
+    Recovery,
+    Wait,
+)
+
+GUARDS = (
+    *('silence', 'busy', 'unheard', 'recent_change', 'stack', 'storm', 'host', 'fencing'),
+    *('approval', 'budget', 'delay', 'cloud', 'deaf'),
+)
+"""Every reason to wait; also what a metric or a listing shows."""
 
 BUSY_RECHECK = 5.0
 """Seconds until a server that Nova is busy with is looked at again."""
@@ -12,8 +31,10 @@ REBOOT_LIMIT = 150.0
 UNHEARD_RECHECK = 2.0
 """Seconds until a guest that could not be heard for long enough is looked at again."""
 
+RECHECK = 10.0
+"""Seconds until what a person or a stack holds back is looked at again."""
+
 INTENT = {
-    'stopped': 'it is stopped',
     'paused': 'it is paused',
     'suspended': 'it is suspended',
     'shelved': 'it is shelved',
@@ -24,7 +45,7 @@ INTENT = {
     'deleted': 'it is deleted',
     'building': 'it is being built',
 }
-"""Nova's vm_state where somebody wants the server to be as it is."""
+"""Nova's vm_state where somebody wants the server to be as it is; ``stopped`` is looked into."""
 
 REBOOTING = (
     'reboot_started',
@@ -35,15 +56,82 @@ REBOOTING = (
     'rebooting_hard',
 )
 
+CHANGES = (
+    *('create', 'rebuild', 'resize', 'confirmResize', 'revertResize', 'migrate', 'live-migration'),
+    *('evacuate', 'start', 'unshelve', 'unrescue', 'restore', 'reboot', 'resume', 'unpause'),
+)
+"""What somebody else does to a server that lets its guest boot, or pause for a while."""
 
-def intent(server: Server, project_id: str) -> Finish | None:
+
+def hold(
+    recovery: Recovery,
+    history: Sequence[Attempt],
+    guest: Guest,
+    evidence: Evidence,
+    now: float,
+) -> Finish | Wait | None:
+    """The first guard that holds the recovery back, and why; None when it may act."""
+    server = evidence.server
+    if server is None:
+        return Finish(LEFT_ALONE, 'Nova has no such server any more')
+    acted = max((a.sent_at or a.intended_at for a in made(history)), default=None)
+    return (
+        intent(server, recovery, evidence)
+        or opted_out(evidence)
+        or silenced(evidence, now)
+        or busy(server, now - acted if acted else None)
+        or unheard(evidence, guest, recovery.trigger)
+        or recent_change(evidence, guest, now)
+        or stack(evidence)
+        or storm(evidence)
+        or flapping(recovery, history, evidence, now)
+    )
+
+
+def made(history: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts whose action was carried out."""
+    return [a for a in history if a.status not in (REFUSED, ABANDONED) and not a.dry_run]
+
+
+def stopped_by_a_person(evidence: Evidence) -> bool:
+    """Whether somebody stopped the server, other than Nova that found it off."""
+    last = next((a for a in evidence.actions if a.action in ('stop', 'start', 'create')), None)
+    return last is None or (last.action == 'stop' and last.user_id is not None)
+
+
+def intent(server: Server, recovery: Recovery, evidence: Evidence) -> Finish | None:
     """Leave a server alone that a person switched off, locked or is working on."""
-    if server.project_id != project_id:
+    if server.project_id != recovery.project_id:
         return Finish(LEFT_ALONE, 'the server belongs to another project than the guest')
     if server.locked:
         return Finish(LEFT_ALONE, 'its owner locked it')
     if server.vm_state in INTENT:
         return Finish(LEFT_ALONE, f'{INTENT[server.vm_state]}, which is not a failure')
+    if server.vm_state == 'stopped':
+        if stopped_by_a_person(evidence):
+            return Finish(LEFT_ALONE, 'it is stopped, which is not a failure')
+        if not any(s.action == 'server.start' for s in recovery.policy.steps):
+            return Finish(
+                LEFT_ALONE, "it is off, by nobody's order; the policy has no server.start"
+            )
+    return None
+
+
+def opted_out(evidence: Evidence) -> Finish | None:
+    """Leave a server alone whose metadata asks for it."""
+    if evidence.opted_out:
+        return Finish(LEFT_ALONE, 'its metadata says aodh_ha:opt_out')
+    return None
+
+
+def silenced(evidence: Evidence, now: float) -> Wait | None:
+    """Wait while a maintenance window covers the guest."""
+    for silence in evidence.silences:
+        who = f'{silence.scope} {silence.value}'.strip()
+        reason = f'maintenance of {who} by {silence.author}'
+        why = f': {silence.reason}' if silence.reason else ''
+        left = max(1.0, min(silence.ends_at - now, RECHECK))
+        return Wait(left, f'{reason}{why}', 'silence')
     return None
 
 
@@ -62,7 +150,7 @@ def busy(server: Server, since_action: float | None) -> Wait | None:
     ours = task in REBOOTING or since_action is not None
     if ours and endless:
         return None
-    return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}')
+    return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}', 'busy')
 
 
 def unheard(evidence: Evidence, guest: Guest, trigger: str) -> Wait | None:
@@ -79,4 +167,53 @@ def unheard(evidence: Evidence, guest: Guest, trigger: str) -> Wait | None:
     return Wait(
         UNHEARD_RECHECK,
         f'{evidence.missed} of {guest.missed_limit} heartbeats missed since somebody listens',
+        'unheard',
+    )
+
+
+def recent_change(evidence: Evidence, guest: Guest, now: float) -> Wait | None:
+    """Give a guest its boot grace after somebody else let it boot."""
+
+    def others(action: InstanceAction) -> bool:
+        return action.action in CHANGES and action.user_id != evidence.user_id
+
+    change = next((a for a in evidence.actions if others(a)), None)
+    if change is None:
+        return None
+    left = change.at + guest.boot_grace - now
+    if not 0 < left <= guest.boot_grace:
+        return None
+    return Wait(
+        min(left, RECHECK), f'its boot grace after a {change.action} lasts', 'recent_change'
+    )
+
+
+def stack(evidence: Evidence) -> Wait | None:
+    """Wait for a stack that Heat is at work on."""
+    member = evidence.member
+    if member and member.busy:
+        return Wait(RECHECK, f'the stack {member.root_name} is {member.status}', 'stack')
+    return None
+
+
+def storm(evidence: Evidence) -> Wait | None:
+    """Hold everything while too many fall silent at once, unless their host is known to be down."""
+    if evidence.fleet.storm and not evidence.host_down:
+        return Wait(RECHECK, evidence.fleet.storm, 'storm')
+    return None
+
+
+def flapping(
+    recovery: Recovery, history: Sequence[Attempt], evidence: Evidence, now: float
+) -> Finish | None:
+    """Give up on a guest that was recovered too often: the next time will not hold either."""
+    limit = recovery.policy.budget.per_guest
+    if limit is None or made(history):
+        return None
+    count, window = limit
+    before = acted_recoveries(evidence.past, recovery.policy.budget.reset, now, window, recovery.id)
+    if before < count:
+        return None
+    return Finish(
+        FAILED, f'recovered {before} times in {window:g}s, which the policy takes for the most'
     )

@@ -37,6 +37,17 @@ class Guest:
     failing_since: float | None
     seen_by: str | None
     """Which way the last sign of life came: ``agent`` or ``ceilometer:<meter>``."""
+    group_name: str = ''
+    looked_at: float = 0.0
+    """When a worker last asked Nova and Heat where it is; the next six come from there."""
+    host: str = ''
+    zone: str = ''
+    stack_id: str = ''
+    stack_name: str = ''
+    metadata_policy: str = ''
+    """From its server's metadata, ``aodh_ha:policy``."""
+    opted_out: bool = False
+    """By its server's metadata, ``aodh_ha:opt_out``."""
 
     @property
     def resource_id(self) -> str:

@@ -1,4 +1,4 @@
-"""Recoveries, their attempts, the evidence they act on, and the decisions about them."""
+"""Recoveries, their attempts, and the decisions about them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ ENDED = (RECOVERED, FAILED, LEFT_ALONE)
 INTENDED = 'intended'
 """Written before the call; only Nova knows whether the call was made."""
 SENT = 'sent'
-"""Nova took the request; a newer heartbeat is waited for."""
+"""The request was taken; a newer heartbeat is waited for."""
 SUCCEEDED, UNVERIFIED, REFUSED, ABANDONED = 'succeeded', 'unverified', 'refused', 'abandoned'
 CONCLUDED = (SUCCEEDED, UNVERIFIED, REFUSED, ABANDONED)
 
@@ -45,6 +45,12 @@ class Attempt:
     """Nova's, from its answer or, after a crash, from its instance actions."""
     detail: str = ''
     evidence: dict[str, Any] = field(default_factory=dict)
+    heard_at: float | None = None
+    """When the newer heartbeat came, from which on the step's ``hold`` counts."""
+    dry_run: bool = False
+    """The action was not made; all else was done as if."""
+    proof: dict[str, Any] = field(default_factory=dict)
+    """What the server had before and after; see rules.preservation."""
 
 
 @dataclass(frozen=True)
@@ -70,73 +76,20 @@ class Recovery:
     fence: int
     callbacks: int
     """Notifications that opened or joined this recovery."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server as Nova showed it."""
-
-    id: str
-    project_id: str
-    name: str
-    status: str
-    vm_state: str
-    task_state: str | None
-    power_state: int
-    locked: bool
-    host: str | None
-    image_id: str | None
-    """None when it boots from a volume."""
-    host_status: str = 'UP'
-    """Of the compute host, as Nova tells administrators: UP, DOWN, MAINTENANCE, UNKNOWN."""
-
-
-@dataclass(frozen=True)
-class InstanceAction:
-    """An entry of Nova's instance-action log."""
-
-    action: str
-    request_id: str
-    user_id: str | None
-    started_at: str
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was known before acting. Kept with the attempt."""
-
-    taken_at: float
-    missed: int
-    last_seen: float | None
-    server: Server | None
-    """None: Nova has no such server."""
-    last_request_id: str | None
-    """The newest instance action before ours: whatever is newer and ours, we did."""
-    listening_since: float | None = None
-    """Since when guests could be heard without a gap; None: nobody listens."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the audit trail, as JSON."""
-        server = self.server
-        return {
-            'taken_at': self.taken_at,
-            'heartbeats_missed': self.missed,
-            'last_heartbeat': self.last_seen,
-            'silent_for': None if self.last_seen is None else self.taken_at - self.last_seen,
-            'listening_since': self.listening_since,
-            'last_request_id': self.last_request_id,
-            'server': server
-            and {
-                'status': server.status,
-                'vm_state': server.vm_state,
-                'task_state': server.task_state,
-                'power_state': server.power_state,
-                'locked': server.locked,
-                'host': server.host,
-                'host_status': server.host_status,
-                'volume_backed': server.image_id is None,
-            },
-        }
+    group_name: str = ''
+    host: str = ''
+    zone: str = ''
+    stack_id: str = ''
+    """Where the guest was when the recovery was admitted: what budgets are counted by."""
+    priority: int = 50
+    admitted_at: float | None = None
+    """When the budget let it act; None until then."""
+    approved_step: int | None = None
+    """The last step, from 0, that a person approved."""
+    incident_id: str | None = None
+    """The host's incident that this recovery is part of."""
+    guard: str = ''
+    """What holds it back, one of rules.guards.GUARDS; empty: nothing does."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +106,15 @@ class Wait:
 
     seconds: float
     reason: str
+    guard: str = ''
+    """Which guard holds it back, one of rules.guards.GUARDS; empty: none does."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Note that the newer heartbeat has come; the step's ``hold`` counts from now."""
+
+    attempt: Attempt
 
 
 @dataclass(frozen=True)
@@ -183,8 +145,17 @@ class Act:
 
 
 @dataclass(frozen=True)
+class Fence:
+    """Have the operator's hook of this name cut the dead host off; then look again."""
+
+    hook: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class NeedEvidence:
     """Nothing can be decided without evidence taken now."""
 
 
-Decision = Finish | Wait | Conclude | Refuse | Act | NeedEvidence
+Decision = Finish | Wait | Heard | Conclude | Refuse | Fence | Act | NeedEvidence

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.policy import Step
-from aodh_ha.rules.recovery import Server
 
 
 class Action(Protocol):

@@ -1,8 +1,8 @@
 """Reboot: soft asks the guest, hard does not."""
 
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.policy import Step
-from aodh_ha.rules.recovery import Server
 
 
 class Reboot:

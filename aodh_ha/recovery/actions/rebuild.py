@@ -2,8 +2,8 @@
 
 from aodh_ha.exceptions import ActionRefused
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.policy import Step
-from aodh_ha.rules.recovery import Server
 
 
 class Rebuild:

@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from aodh_ha.exceptions import ActionRefused, NotFound
-from aodh_ha.rules.recovery import InstanceAction, Server
+from aodh_ha.rules.evidence import InstanceAction, Server
 
 NOWHERE = '00000000-0000-4000-8000-00000000dead'
 

@@ -2,12 +2,24 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = '0001'
 down_revision = None
 
+LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
+
 
 def upgrade() -> None:
+    op.create_table(
+        'admissions',
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('number', sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint('name', name=op.f('pk_admissions')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
     op.create_table(
         'alarms',
         sa.Column('id', sa.String(length=36), nullable=False),
@@ -30,6 +42,27 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_alarms_server_id'), ['server_id'], unique=False)
 
     op.create_table(
+        'commands',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('recovery_id', sa.String(length=36), nullable=True),
+        sa.Column('kind', sa.String(length=32), nullable=False),
+        sa.Column('arguments', sa.Text(), nullable=False),
+        sa.Column('status', sa.String(length=16), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('expires_at', sa.Double(), nullable=False),
+        sa.Column('handed_at', sa.Double(), nullable=True),
+        sa.Column('finished_at', sa.Double(), nullable=True),
+        sa.Column('result', sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_commands')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('commands', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_commands_server_id'), ['server_id'], unique=False)
+
+    op.create_table(
         'events',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
         sa.Column('at', sa.Double(), nullable=False),
@@ -38,7 +71,7 @@ def upgrade() -> None:
         sa.Column('server_id', sa.String(length=36), nullable=True),
         sa.Column('recovery_id', sa.String(length=36), nullable=True),
         sa.Column('message', sa.Text(), nullable=False),
-        sa.Column('data', sa.Text(), nullable=False),
+        sa.Column('data', LONG_TEXT, nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_events')),
         mysql_charset='utf8mb4',
         mysql_collate='utf8mb4_bin',
@@ -81,14 +114,45 @@ def upgrade() -> None:
         sa.Column('failures', sa.Integer(), nullable=False),
         sa.Column('failing_since', sa.Double(), nullable=True),
         sa.Column('seen_by', sa.String(length=80), nullable=True),
+        sa.Column('group_name', sa.String(length=64), nullable=False),
+        sa.Column('looked_at', sa.Double(), nullable=False),
+        sa.Column('host', sa.String(length=255), nullable=False),
+        sa.Column('zone', sa.String(length=255), nullable=False),
+        sa.Column('stack_id', sa.String(length=64), nullable=False),
+        sa.Column('stack_name', sa.String(length=255), nullable=False),
+        sa.Column('metadata_policy', sa.String(length=64), nullable=False),
+        sa.Column('opted_out', sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint('server_id', name=op.f('pk_guests')),
         mysql_charset='utf8mb4',
         mysql_collate='utf8mb4_bin',
         mysql_engine='InnoDB',
     )
     with op.batch_alter_table('guests', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_guests_group_name'), ['group_name'], unique=False)
+        batch_op.create_index(batch_op.f('ix_guests_host'), ['host'], unique=False)
         batch_op.create_index(batch_op.f('ix_guests_project_id'), ['project_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_guests_status'), ['status'], unique=False)
+
+    op.create_table(
+        'incidents',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('kind', sa.String(length=16), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('active_key', sa.String(length=255), nullable=True),
+        sa.Column('reason', sa.Text(), nullable=False),
+        sa.Column('opened_at', sa.Double(), nullable=False),
+        sa.Column('closed_at', sa.Double(), nullable=True),
+        sa.Column('fenced_at', sa.Double(), nullable=True),
+        sa.Column('fenced_by', sa.String(length=255), nullable=False),
+        sa.Column('notified', sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_incidents')),
+        sa.UniqueConstraint('active_key', name=op.f('uq_incidents_active_key')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('incidents', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_incidents_opened_at'), ['opened_at'], unique=False)
 
     op.create_table(
         'leases',
@@ -100,6 +164,29 @@ def upgrade() -> None:
         mysql_collate='utf8mb4_bin',
         mysql_engine='InnoDB',
     )
+    op.create_table(
+        'notifications',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.Column('kind', sa.String(length=32), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=True),
+        sa.Column('server_id', sa.String(length=36), nullable=True),
+        sa.Column('recovery_id', sa.String(length=36), nullable=True),
+        sa.Column('message', sa.Text(), nullable=False),
+        sa.Column('hook', sa.String(length=64), nullable=False),
+        sa.Column('tries', sa.Integer(), nullable=False),
+        sa.Column('not_before', sa.Double(), nullable=False),
+        sa.Column('delivered_at', sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_notifications')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('notifications', schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f('ix_notifications_delivered_at'), ['delivered_at'], unique=False
+        )
+
     op.create_table(
         'policies',
         sa.Column('project_id', sa.String(length=64), nullable=False),
@@ -133,6 +220,15 @@ def upgrade() -> None:
         sa.Column('lease_until', sa.Double(), nullable=True),
         sa.Column('fence', sa.Integer(), nullable=False),
         sa.Column('callbacks', sa.Integer(), nullable=False),
+        sa.Column('group_name', sa.String(length=64), nullable=False),
+        sa.Column('host', sa.String(length=255), nullable=False),
+        sa.Column('zone', sa.String(length=255), nullable=False),
+        sa.Column('stack_id', sa.String(length=64), nullable=False),
+        sa.Column('priority', sa.Integer(), nullable=False),
+        sa.Column('admitted_at', sa.Double(), nullable=True),
+        sa.Column('approved_step', sa.Integer(), nullable=True),
+        sa.Column('incident_id', sa.String(length=36), nullable=True),
+        sa.Column('guard', sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_recoveries')),
         sa.UniqueConstraint('active_key', name=op.f('uq_recoveries_active_key')),
         sa.UniqueConstraint('server_id', 'episode', name='uq_recoveries_episode'),
@@ -141,10 +237,36 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     with op.batch_alter_table('recoveries', schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f('ix_recoveries_admitted_at'), ['admitted_at'], unique=False
+        )
         batch_op.create_index(batch_op.f('ix_recoveries_created_at'), ['created_at'], unique=False)
+        batch_op.create_index(
+            batch_op.f('ix_recoveries_incident_id'), ['incident_id'], unique=False
+        )
         batch_op.create_index(batch_op.f('ix_recoveries_project_id'), ['project_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_recoveries_server_id'), ['server_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_recoveries_status'), ['status'], unique=False)
+
+    op.create_table(
+        'silences',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('scope', sa.String(length=16), nullable=False),
+        sa.Column('value', sa.String(length=255), nullable=False),
+        sa.Column('starts_at', sa.Double(), nullable=False),
+        sa.Column('ends_at', sa.Double(), nullable=False),
+        sa.Column('author', sa.String(length=64), nullable=False),
+        sa.Column('reason', sa.String(length=255), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_silences')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('silences', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_silences_ends_at'), ['ends_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_silences_project_id'), ['project_id'], unique=False)
 
     op.create_table(
         'attempts',
@@ -160,7 +282,10 @@ def upgrade() -> None:
         sa.Column('finished_at', sa.Double(), nullable=True),
         sa.Column('request_id', sa.String(length=64), nullable=True),
         sa.Column('detail', sa.Text(), nullable=False),
-        sa.Column('evidence', sa.Text(), nullable=False),
+        sa.Column('evidence', LONG_TEXT, nullable=False),
+        sa.Column('heard_at', sa.Double(), nullable=True),
+        sa.Column('dry_run', sa.Boolean(), nullable=False),
+        sa.Column('proof', LONG_TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ['recovery_id'],
             ['recoveries.id'],

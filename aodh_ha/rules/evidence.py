@@ -1,0 +1,230 @@
+"""What is known before acting: the server, its host, what it has, who else is silent."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aodh_ha.rules.holdings import Holdings, Member
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as Nova showed it."""
+
+    id: str
+    project_id: str
+    name: str
+    status: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    locked: bool
+    host: str | None
+    image_id: str | None
+    """None when it boots from a volume."""
+    host_status: str = 'UP'
+    """Of the compute host, as Nova tells administrators: UP, DOWN, MAINTENANCE, UNKNOWN."""
+    zone: str = ''
+    created_at: float = 0.0
+    launched_at: float | None = None
+    metadata: dict[str, str] = field(default_factory=dict, hash=False)
+    fault: str = ''
+    """What Nova says went wrong, of a server in ERROR."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A compute host, by its nova-compute service."""
+
+    name: str
+    up: bool
+    forced_down: bool = False
+    disabled: bool = False
+    zone: str = ''
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What Ceilometer's compute agent measured of a server in the last two minutes, as rates.
+
+    None: not measured. A silent guest with disk or network rates above nothing is suspect.
+    """
+
+    cpu_seconds: float | None = None
+    """CPU seconds a second."""
+    disk_bytes: float | None = None
+    """Read and written, bytes a second."""
+    network_bytes: float | None = None
+    """In and out, bytes a second."""
+
+    IDLE_DISK = 512.0
+    IDLE_NETWORK = 256.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it does I/O: more than what a hung machine still shows (broadcasts, polls)."""
+        disk, network = self.disk_bytes or 0.0, self.network_bytes or 0.0
+        return disk > self.IDLE_DISK or network > self.IDLE_NETWORK
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A maintenance window: nothing is done to whom it covers. Times in seconds."""
+
+    id: str
+    project_id: str
+    scope: str
+    """``guest``, ``group``, ``host``, ``project`` or ``all``."""
+    value: str
+    """The server's id, the group's or host's name, the project's id; empty for all."""
+    starts_at: float
+    ends_at: float
+    author: str
+    reason: str
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How many guests there are, and who of them is silent: what tells a storm from a failure.
+
+    Each mapping gives (silent, all) by name; ``recent`` are those who fell silent within the
+    window, without the guests of hosts that Nova knows to be down.
+    """
+
+    guests: int = 0
+    silent: int = 0
+    recent: int = 0
+    window: float = 60.0
+    by_host: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    by_zone: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    by_way: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    group: tuple[int, int] = (0, 0)
+    """Of the guest's own group."""
+    storm: str = ''
+    """Why this is a storm, by rules.storm; empty: it is none."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """An action made earlier for the same guest, in this recovery or before it."""
+
+    recovery_id: str
+    action: str
+    """The step's name."""
+    at: float
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A compute host that died, or a storm: what many recoveries have in common."""
+
+    id: str
+    kind: str
+    """``host`` or ``storm``."""
+    name: str
+    """Of the host; of a storm its cause."""
+    reason: str
+    opened_at: float
+    closed_at: float | None = None
+    fenced_at: float | None = None
+    fenced_by: str = ''
+    notified: bool = False
+
+
+@dataclass(frozen=True)
+class InstanceAction:
+    """An entry of Nova's instance-action log."""
+
+    action: str
+    request_id: str
+    user_id: str | None
+    """None: Nova itself, as when it found the server off."""
+    started_at: str
+    """ISO 8601 in UTC, as Nova writes it."""
+
+    @property
+    def at(self) -> float:
+        """Seconds since the epoch; 0 where Nova's text cannot be read."""
+        try:
+            return datetime.fromisoformat(self.started_at).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return 0.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was known before acting. Kept with the attempt."""
+
+    taken_at: float
+    missed: int
+    last_seen: float | None
+    server: Server | None
+    """None: Nova has no such server."""
+    last_request_id: str | None
+    """The newest instance action before ours: whatever is newer and ours, we did."""
+    listening_since: float | None = None
+    """Since when guests could be heard without a gap; None: nobody listens."""
+    host: Host | None = None
+    """None: the server is on none, or Nova does not tell."""
+    actions: tuple[InstanceAction, ...] = ()
+    """The newest in Nova's log, newest first."""
+    holdings: Holdings | None = None
+    member: Member | None = None
+    """None: no stack has the server."""
+    activity: Activity | None = None
+    console: str = ''
+    """Its last lines, secrets masked."""
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    services: dict[str, str] = field(default_factory=dict)
+    """State by service, as last reported."""
+    opted_out: bool = False
+    silences: tuple[Silence, ...] = ()
+    """Those that cover the guest now."""
+    fleet: Fleet = Fleet()
+    past: tuple[Past, ...] = ()
+    """Actions for this guest in the last week or since it was last well for long, oldest first."""
+    incident: Incident | None = None
+    """Of the server's host."""
+    user_id: str = ''
+    """Ours, in Nova's log."""
+
+    @property
+    def host_down(self) -> bool:
+        """Whether Nova says so."""
+        if self.host:
+            return not self.host.up
+        return self.server is not None and self.server.host_status == 'DOWN'
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the audit trail, as JSON."""
+        server = self.server
+        return {
+            'taken_at': self.taken_at,
+            'heartbeats_missed': self.missed,
+            'last_heartbeat': self.last_seen,
+            'silent_for': None if self.last_seen is None else self.taken_at - self.last_seen,
+            'listening_since': self.listening_since,
+            'last_request_id': self.last_request_id,
+            'host': self.host and asdict(self.host),
+            'actions': [asdict(a) for a in self.actions[:5]],
+            'holdings': self.holdings and self.holdings.as_dict(),
+            'member': self.member and asdict(self.member),
+            'activity': self.activity and asdict(self.activity),
+            'console': self.console,
+            'diagnostics': self.diagnostics,
+            'services': self.services,
+            'fleet': asdict(self.fleet),
+            'server': server
+            and {
+                'status': server.status,
+                'vm_state': server.vm_state,
+                'task_state': server.task_state,
+                'power_state': server.power_state,
+                'locked': server.locked,
+                'host': server.host,
+                'host_status': server.host_status,
+                'volume_backed': server.image_id is None,
+                'fault': server.fault,
+            },
+        }
