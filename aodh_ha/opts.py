@@ -10,7 +10,10 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
-from aodh_ha.exceptions import ConfigurationError
+from aodh_ha.exceptions import ConfigurationError, InvalidPolicy
+from aodh_ha.rules.budget import Limits
+from aodh_ha.rules.document import Document
+from aodh_ha.rules.policy import ACTIONS, FORCED_DOWN, NAME, Budget
 
 DEFAULT_FILE = '/etc/aodh-ha/aodh-ha.conf'
 SERVICE_GROUP = 'service_credentials'
@@ -23,14 +26,28 @@ database_opts: list[cfg.Opt] = [
         help='SQLAlchemy URL: sqlite:////path, postgresql+psycopg://… or mysql+pymysql://… '
         '(SQLite only while everything runs on one host).',
     ),
+    cfg.FloatOpt(
+        'keep_events',
+        default=30.0,
+        min=1,
+        help='Days after which entries of the audit trail and notifications are deleted; those of '
+        'a recovery stay as long as it does.',
+    ),
+    cfg.FloatOpt(
+        'keep_recoveries',
+        default=90.0,
+        min=1,
+        help='Days after which ended recoveries, their attempts and incidents are deleted.',
+    ),
 ]
 
 secrets_opts: list[cfg.Opt] = [
     cfg.StrOpt(
         'master_key_file',
         default='/var/lib/aodh-ha/master.key',
-        help="File with the key from which guests' keys and callback URLs are derived; made, "
-        'readable by its owner only, when it is absent. The same on every host.',
+        help="File with the key from which guests' keys and callback URLs are derived. The same on "
+        'every host, so it is made by itself only where the database is SQLite; elsewhere run '
+        '"aodh-ha secrets create" once and copy it.',
     ),
 ]
 
@@ -63,6 +80,19 @@ worker_opts: list[cfg.Opt] = [
     cfg.FloatOpt('lease', default=15.0, min=3, help='Seconds; renewed every third of it.'),
     cfg.FloatOpt('poll', default=0.5, min=0.1, help='Seconds between two looks at the queue.'),
     cfg.StrOpt('name', default=socket.gethostname(), help='Shown as the holder of leases.'),
+    cfg.FloatOpt(
+        'reconcile_interval',
+        default=60.0,
+        min=1,
+        help="Seconds between two comparisons of Aodh's alarms, Nova's servers and the heartbeats "
+        'with what is being done; by one worker at a time.',
+    ),
+    cfg.FloatOpt(
+        'forget_after',
+        default=600.0,
+        min=0,
+        help='Seconds after which a guest is forgotten whose server Nova no longer knows.',
+    ),
 ]
 
 publisher_opts: list[cfg.Opt] = [
@@ -76,6 +106,144 @@ publisher_opts: list[cfg.Opt] = [
         help='Which way the meters go.',
     ),
     cfg.FloatOpt('interval', default=5.0, min=1, help='Seconds between two writes.'),
+]
+
+# What a budget is counted by, apart from the whole cloud; see rules.budget.
+_SCOPES = {
+    'project': 'in one project',
+    'group': 'in one group of a project',
+    'host': 'on one compute host',
+    'zone': 'in one availability zone',
+    'stack': 'in one Heat stack',
+}
+
+budget_opts: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'concurrent',
+        default=20,
+        min=0,
+        help='Recoveries that may act at once in the whole cloud; the others wait for their turn, '
+        'by the priority of their policies. 0: no limit.',
+    ),
+    *(
+        cfg.IntOpt(
+            f'concurrent_per_{scope}',
+            default=0,
+            min=0,
+            help=f'Recoveries that may act at once {where}. 0: no limit.',
+        )
+        for scope, where in _SCOPES.items()
+    ),
+    cfg.StrOpt(
+        'per_window',
+        default='100 in 10m',
+        help='Recoveries that may begin to act in some time, in the whole cloud, such as '
+        '"20 in 10m". Empty: no limit.',
+    ),
+]
+
+guards_opts: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'dry_run',
+        default=False,
+        help='Go through everything but the actions, and record what would have been done.',
+    ),
+    cfg.FloatOpt(
+        'storm_share',
+        default=30.0,
+        min=1,
+        max=100,
+        help='Percent of the guests (of all, of a zone, of a way to be heard) that, falling silent '
+        'within storm_window, are a storm: recoveries are held and a person is told.',
+    ),
+    cfg.FloatOpt(
+        'storm_window',
+        default=60.0,
+        min=1,
+        max=3600,
+        help='Seconds; see storm_share.',
+    ),
+    cfg.IntOpt(
+        'storm_minimum',
+        default=5,
+        min=2,
+        help='Fewer silent guests than these are no storm, whatever their share.',
+    ),
+]
+
+hooks_opts: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'names',
+        default=[],
+        help='Hooks that policies and notifications may name. Each has a group [hook:NAME]; a '
+        'policy can never bring a command or an address of its own.',
+    ),
+]
+
+hook_opts: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'command',
+        secret=True,
+        help='Program and arguments, quoted as in a shell, but run without one. The facts are in '
+        'its environment as AODH_HA_KIND, AODH_HA_SERVER_ID, AODH_HA_HOST and so on; exit code 0 '
+        'means done.',
+    ),
+    cfg.URIOpt(
+        'url',
+        schemes=['http', 'https'],
+        secret=True,
+        help='Where to POST the facts as a JSON object, instead of a command; a 2xx answer means '
+        'done.',
+    ),
+    cfg.FloatOpt(
+        'timeout',
+        default=30.0,
+        min=0.1,
+        max=600,
+        help='Seconds after which the program is killed, or the answer given up.',
+    ),
+]
+
+notifications_opts: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'hook',
+        default='',
+        help='The hook that brings notifications to a person, where a policy names no other. '
+        "Empty: they are only written to the worker's log.",
+    ),
+    cfg.FloatOpt(
+        'give_up_after',
+        default=86400.0,
+        min=1,
+        help='Seconds for which the delivery of a notification is tried again.',
+    ),
+]
+
+policies_opts: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'allowed_actions',
+        default=[a for a, k in ACTIONS.items() if not k.operator_only and not k.data_loss],
+        help="Actions that projects' own policies may have. What only an operator's policy may "
+        'have (server.evacuate, server.migrate) stays so, whatever stands here.',
+    ),
+    cfg.IntOpt(
+        'most_concurrent',
+        default=0,
+        min=0,
+        help="The most that a project's own policy may write as budget: concurrent. 0: anything.",
+    ),
+    cfg.StrOpt(
+        'most_per_window',
+        default='',
+        help="The most that a project's own policy may write as budget: per_window, such as "
+        '"20 in 10m". Empty: anything.',
+    ),
+    cfg.StrOpt(
+        'most_per_guest',
+        default='',
+        help="The most that a project's own policy may write as budget: per_guest, such as "
+        '"5 in 1h". Empty: anything.',
+    ),
 ]
 
 
@@ -97,15 +265,25 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     'webhook': webhook_opts,
     'worker': worker_opts,
     'publisher': publisher_opts,
-    'nova': _endpoint_opts(),
-    'gnocchi': _endpoint_opts(),
+    'budget': budget_opts,
+    'guards': guards_opts,
+    'hooks': hooks_opts,
+    'notifications': notifications_opts,
+    'policies': policies_opts,
+    **{
+        service: _endpoint_opts()
+        for service in ('nova', 'neutron', 'cinder', 'heat', 'aodh', 'gnocchi')
+    },
 }
+
+HOOK = 'hook:'
+"""What the name of a hook's own group begins with."""
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
     """For oslo-config-generator."""
     service = loading.get_auth_common_conf_options() + loading.get_session_conf_options()
-    return [*GROUPS.items(), (SERVICE_GROUP, service)]
+    return [*GROUPS.items(), (f'{HOOK}name', hook_opts), (SERVICE_GROUP, service)]
 
 
 def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
@@ -134,9 +312,81 @@ def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
         for group, options in GROUPS.items():
             for option in options:
                 getattr(conf[group], option.dest)  # a bad value is told now, not at first use
+        _register_hooks(conf)
+        limits(conf)
+        bounds(conf)
     except (cfg.Error, ValueError) as e:
         raise ConfigurationError(str(e)) from None
     return conf
+
+
+def _register_hooks(conf: cfg.ConfigOpts) -> None:
+    """Read the groups of the hooks that are named; raises ConfigurationError."""
+    for name in conf.hooks.names:
+        if not NAME.fullmatch(name) or name in (FORCED_DOWN, 'notify'):
+            raise ConfigurationError(
+                f'[hooks] names: {name!r} cannot be a name; take 1 to 63 letters, digits, dots, '
+                f'hyphens, underscores, and neither {FORCED_DOWN} nor notify'
+            )
+        group = conf[_register_hook(conf, name)]
+        if bool(group.command) == bool(group.url):
+            raise ConfigurationError(f'[{HOOK}{name}] must have either a command or a url')
+    wanted = conf.notifications.hook
+    if wanted and wanted not in conf.hooks.names:
+        raise ConfigurationError(
+            f'[notifications] hook = {wanted}: add {wanted} to [hooks] names, and a group '
+            f'[{HOOK}{wanted}] with its command or url'
+        )
+
+
+def _register_hook(conf: cfg.ConfigOpts, name: str) -> str:
+    group = f'{HOOK}{name}'
+    conf.register_opts(hook_opts, group=group)
+    for option in hook_opts:
+        getattr(conf[group], option.dest)
+    return group
+
+
+def limits(conf: cfg.ConfigOpts) -> Limits:
+    """The operator's budget; raises ConfigurationError."""
+    scopes = {'all': conf.budget.concurrent} | {
+        scope: conf.budget[f'concurrent_per_{scope}'] for scope in _SCOPES
+    }
+    return Limits(
+        concurrent={scope: most for scope, most in scopes.items() if most},
+        per_window=_rate('budget', 'per_window', conf.budget.per_window),
+    )
+
+
+def bounds(conf: cfg.ConfigOpts) -> tuple[frozenset[str], Budget]:
+    """What projects' own policies may have, as rules.policy.bounded takes it.
+
+    Raises ConfigurationError.
+    """
+    group = conf.policies
+    for action in group.allowed_actions:
+        if action not in ACTIONS:
+            known = ', '.join(ACTIONS)
+            raise ConfigurationError(
+                f'[policies] allowed_actions: no action {action!r}; known are {known}'
+            )
+    most = Budget(
+        concurrent=group.most_concurrent or None,
+        per_window=_rate('policies', 'most_per_window', group.most_per_window),
+        per_guest=_rate('policies', 'most_per_guest', group.most_per_guest),
+    )
+    return frozenset(group.allowed_actions), most
+
+
+def _rate(group: str, name: str, value: str) -> tuple[int, float] | None:
+    if not value:
+        return None
+    try:
+        rate = Document('{}').rate({name: value}, (), name)
+    except InvalidPolicy as e:
+        problem = e.detail.partition(f'{name}: ')[2]
+        raise ConfigurationError(f'[{group}] {name} = {value}: {problem}') from None
+    return (int(rate[0]), rate[1]) if rate else None
 
 
 def setup_logging(conf: cfg.ConfigOpts) -> None:
