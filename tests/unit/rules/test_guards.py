@@ -6,9 +6,14 @@ from aodh_ha.rules import guards, preservation
 from aodh_ha.rules.policy import Step
 from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Wait
 from tests import samples
-from tests.samples import LADDER, OTHER_PROJECT, PROJECT, START
+from tests.samples import LADDER, OTHER_PROJECT, START
 
 SOFT, HARD, REBUILD = LADDER.steps
+
+
+def intent(**changes):
+    seen = samples.server(**changes)
+    return guards.intent(seen, samples.recovery(), samples.evidence(seen))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,7 @@ SOFT, HARD, REBUILD = LADDER.steps
     ],
 )
 def test_what_a_person_wants_so_is_left_alone_with_the_reason(changes, why):
-    found = guards.intent(samples.server(**changes), PROJECT)
+    found = intent(**changes)
     assert isinstance(found, Finish)
     assert found.status == LEFT_ALONE
     assert why in found.reason
@@ -41,7 +46,7 @@ def test_what_a_person_wants_so_is_left_alone_with_the_reason(changes, why):
     [{}, {'vm_state': 'error', 'status': 'ERROR'}, {'task_state': 'rebooting'}, {'power_state': 4}],
 )
 def test_a_server_that_nobody_wanted_so_is_not(changes):
-    assert guards.intent(samples.server(**changes), PROJECT) is None
+    assert intent(**changes) is None
 
 
 @pytest.mark.parametrize(
@@ -99,12 +104,16 @@ def test_nothing_is_decided_until_somebody_listened_long_enough(
 # ---- preservation
 
 
+def with_image(image_id):
+    return samples.evidence(samples.server(image_id=image_id))
+
+
 @pytest.mark.parametrize('step', [SOFT, HARD])
 @pytest.mark.parametrize('preserve', [frozenset(), frozenset({'root_disk', 'volumes'})])
 @pytest.mark.parametrize('image_id', ['image', None])
 def test_a_reboot_destroys_nothing(step, preserve, image_id):
     kept = samples.policy(preserve=preserve)
-    assert preservation.refusal(step, kept, samples.server(image_id=image_id)) == ''
+    assert preservation.refusal(step, kept, with_image(image_id)) == ''
 
 
 @pytest.mark.parametrize(
@@ -119,10 +128,10 @@ def test_a_reboot_destroys_nothing(step, preserve, image_id):
 )
 def test_a_rebuild_is_refused_where_it_would_empty_what_is_kept(preserve, image_id, why):
     kept = samples.policy(preserve=frozenset(preserve))
-    found = preservation.refusal(REBUILD, kept, samples.server(image_id=image_id))
+    found = preservation.refusal(REBUILD, kept, with_image(image_id))
     assert why in found
     assert bool(found) == bool(why)
 
 
 def test_a_step_that_is_not_known_to_destroy_is_taken_by_its_name_alone():
-    assert preservation.refusal(Step('server.reboot', 'soft'), LADDER, samples.server()) == ''
+    assert preservation.refusal(Step('server.reboot', 'soft'), LADDER, samples.evidence()) == ''

@@ -175,7 +175,7 @@ def test_what_is_accepted_can_be_carried_out(data):
     assert policy.NAME.fullmatch(found.name)
     assert 1 <= len(found.steps) <= 20
     for step in found.steps:
-        assert step.type in policy.ACTIONS[step.action]
+        assert step.type in policy.ACTIONS[step.action].types
         assert 1 <= step.attempts <= 10
         assert 1 <= step.verify <= 3600
         assert step.action != 'server.rebuild' or 'root_disk' not in found.preserve
