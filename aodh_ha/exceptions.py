@@ -79,3 +79,7 @@ class OutcomeUnknown(AodhHAError):
 
 class ActionRefused(AodhHAError):
     """The cloud's API refused the action"""
+
+
+class NotNow(AodhHAError):
+    """The cloud is busy with it; nothing was done, and it may be tried again later"""

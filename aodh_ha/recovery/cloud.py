@@ -1,24 +1,119 @@
-"""What the engine needs of a cloud; clients.nova.Nova is it, testing.FakeNova stands in."""
+"""What the engine needs of a cloud; clients.cloud.OpenStack is it, testing.FakeCloud stands in."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from aodh_ha.rules.evidence import InstanceAction, Server
+from aodh_ha.rules.evidence import Activity, Host, InstanceAction, Server
+from aodh_ha.rules.holdings import Holdings, Member
 
 
 class Cloud(Protocol):
-    """Reads raise CloudAway or NotFound; actions raise ActionRefused or OutcomeUnknown."""
+    """Reads raise CloudAway or NotFound.
+
+    Actions return the request id, where there is one, and raise
+
+    - ActionRefused: the cloud said no; asking again would not help;
+    - NotNow: it is busy with the server or stack, or did not accept our token; nothing was done,
+      and the same action may be made some seconds later;
+    - OutcomeUnknown: the answer was lost; only the cloud's own log tells whether it was done.
+    """
+
+    # ---- reads
 
     def user_id(self) -> str:
         """Who we are in the log of instance actions."""
 
     def server(self, server_id: str) -> Server:
-        """A server."""
+        """A server. CloudAway, too, while the part of Nova that knows it does not answer."""
+
+    def servers_on(self, host: str) -> list[Server]:
+        """Every server on a host, of all projects; those that Nova cannot show are left out."""
 
     def instance_actions(self, server_id: str) -> list[InstanceAction]:
         """What was done to it, newest first."""
 
+    def host(self, name: str) -> Host:
+        """A compute host."""
+
+    def member(self, server: Server) -> Member | None:
+        """Its place in Heat; None when no stack has it. May be a minute old in what stack that
+        is, never in the stack's status."""
+
+    def stack_member_again(self, member: Member) -> Member | None:
+        """The member's stack as it is now: status, updated_at, last_event, siblings.
+
+        Found by the root stack's name when its id is gone, so a stack that was recreated is
+        found under its new ``root_id``. None: there is none. While the stack has no resource of
+        the member's name, everything but ``stack_id`` and ``resource_name`` is as it is now.
+        """
+
+    def holdings(self, server: Server, member: Member | None) -> Holdings:
+        """What a server has besides itself."""
+
+    def activity(self, server_id: str, now: float) -> Activity | None:
+        """What was measured of it in the two minutes before ``now``; None: nothing."""
+
+    def console(self, server_id: str, lines: int = 200) -> str:
+        """The last lines of its console, unmasked; empty where there is none."""
+
+    def diagnostics(self, server_id: str) -> dict[str, Any]:
+        """What its hypervisor says; empty where that is refused, or it is not running."""
+
+    def stack_definition(self, member: Member) -> dict[str, Any]:
+        """All that ``recreate_stack`` needs: template, environment, files, parameters, name,
+        timeout, tags, project. JSON; keep it where secrets are kept, before the stack is deleted.
+        """
+
+    # ---- actions on a server
+
     def reboot(self, server_id: str, kind: str) -> str | None:
-        """Reboot it; returns the request id."""
+        """Reboot it, ``soft`` or ``hard``. Logged as ``reboot``."""
+
+    def start(self, server_id: str) -> str | None:
+        """Start one that is off. Logged as ``start``."""
 
     def rebuild(self, server_id: str, image_id: str) -> str | None:
-        """Rebuild it; returns the request id."""
+        """Rebuild it, all else as it is. Logged as ``rebuild``."""
+
+    def evacuate(self, server_id: str) -> str | None:
+        """Bring it up on a host of the scheduler's choice. Logged as ``evacuate``.
+
+        Refused (400) while its host is up.
+        """
+
+    def migrate(self, server_id: str) -> str | None:
+        """Move it, cold, to another host. Logged as ``migrate``.
+
+        In the end it is in vm_state ``resized``, running, until ``confirm_resize``.
+        """
+
+    def confirm_resize(self, server_id: str) -> str | None:
+        """Let go of the old host after ``migrate``. Logged as ``confirmResize``."""
+
+    def snapshot(self, server_id: str, name: str) -> str | None:
+        """Begin to make an image of it. Logged as ``createImage``; its end is seen by the
+        server's task_state, which is ``image_…`` meanwhile."""
+
+    # ---- actions on a stack; NotNow while Heat is at work on it
+
+    def replace(self, member: Member, names: list[str], reason: str) -> str | None:
+        """Have Heat replace the servers of these resource names of the member's root stack.
+
+        Each is marked unhealthy, nothing else ever is, and the root stack is updated with what
+        it has. ``names`` are looked for in the whole tree (see Member.siblings); an unknown one
+        is refused. The new servers have new ids. Returns Heat's request id of the update.
+        """
+
+    def rebuild_stack(self, member: Member) -> str | None:
+        """``replace`` every server of the root stack; Heat keeps to the order of dependencies."""
+
+    def recreate_stack(
+        self, member: Member, definition: Mapping[str, Any] | None = None
+    ) -> str | None:
+        """Delete the root stack, wait until it is gone, and create it anew from ``definition``.
+
+        May be called again with the same definition after it broke off: it goes on from what
+        it finds, and returns None when the new stack is there. Refused, before anything is
+        deleted, where a parameter is hidden: Heat does not give it out. NotNow when the deletion
+        takes longer than the call may last: call again.
+        """
