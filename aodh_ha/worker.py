@@ -1,6 +1,5 @@
 """The worker: claims recoveries by lease and carries them out; duties under named leases."""
 
-import functools
 import logging
 import threading
 import time
@@ -9,26 +8,17 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
-from aodh_ha.db import Database, guests, leases, queue
-from aodh_ha.exceptions import AodhHAError, DatabaseAway, LeaseLost, NotFound
+from aodh_ha.db import Database, queue
+from aodh_ha.duties import Duties, Duty
+from aodh_ha.exceptions import AodhHAError, DatabaseAway, LeaseLost
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.recovery.engine import Engine, Pause
-from aodh_ha.rules.guest import PENDING, Guest
 from aodh_ha.rules.recovery import Recovery
 
 LOG = logging.getLogger(__name__)
 
 BACKOFF = 2.0
 """Seconds until the database is tried again after it did not answer."""
-
-
-class Duty:
-    """Something that one process at a time does every so many seconds."""
-
-    def __init__(self, name: str, interval: float, work: Callable[[float], object]) -> None:
-        self.name = name
-        self.interval = interval
-        self.work = work
 
 
 class Worker:
@@ -54,7 +44,14 @@ class Worker:
         self._slots = threading.Semaphore(conf.worker.concurrency)
         self._stop = threading.Event()
         self._threads: set[threading.Thread] = set()
-        self._duties = [*(duties or []), Duty('enrolment', 0.5, self.confirm_guests)]
+        self._duties = Duties(
+            database,
+            duties or [],
+            owner=self._owner,
+            lease=self._lease,
+            stop=self._stop,
+            clock=clock,
+        )
 
     def stop(self) -> None:
         """Finish the decision in hand, give every recovery back, and return from run()."""
@@ -62,8 +59,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until stop(); a database that is away is waited for."""
-        for duty in self._duties:
-            self._spawn(functools.partial(self._do, duty), f'duty-{duty.name}')
+        for name, loop in self._duties.loops():
+            self._spawn(loop, name)
         LOG.info('worker %s started', self._owner)
         while not self._stop.is_set():
             try:
@@ -141,41 +138,6 @@ class Worker:
                 return
             except DatabaseAway as e:
                 LOG.warning('the lease of %s was not renewed: %s', recovery.id, e.detail)
-
-    def _do(self, duty: Duty) -> None:
-        lease = duty.interval * 3 + 1
-        while not self._stop.wait(duty.interval):
-            try:
-                mine = self._database.run(
-                    lambda c: leases.take(c, duty.name, self._owner, self._clock(), lease)
-                )
-                if mine:
-                    duty.work(self._clock())
-            except AodhHAError as e:
-                LOG.warning('%s: %s: %s', duty.name, e.title, e.detail)
-            except Exception:
-                LOG.exception('%s failed', duty.name)
-
-    def confirm_guests(self, now: float) -> None:
-        """Ask Nova whose server each pending guest is."""
-        with self._database.read() as connection:
-            pending = guests.find(connection, status=PENDING, limit=50)
-        for guest in pending:
-            name, refusal = self._look_up(guest)
-            confirm = functools.partial(
-                guests.confirm, guest=guest, now=self._clock(), name=name, refusal=refusal
-            )
-            self._database.run(confirm)
-
-    def _look_up(self, guest: Guest) -> tuple[str, str]:
-        """The server's name, or why the guest is refused. Raises CloudAway."""
-        # One sentence for both, so that enrolling tells nobody which servers others have.
-        refusal = f'project {guest.project_id} has no server {guest.server_id}'
-        try:
-            server = self._cloud.server(guest.server_id)
-        except NotFound:
-            return '', refusal
-        return server.name, '' if server.project_id == guest.project_id else refusal
 
     def _spawn(self, work: Callable[[], None], name: str) -> None:
         def run() -> None:

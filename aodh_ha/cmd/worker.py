@@ -6,13 +6,15 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from aodh_ha import opts
+from aodh_ha import enrolment, opts
 from aodh_ha.clients.nova import Nova
 from aodh_ha.clients.session import service_session
 from aodh_ha.db import Database
+from aodh_ha.duties import Duty
+from aodh_ha.enrolment import Enrolment
 from aodh_ha.exceptions import AodhHAError
 from aodh_ha.publishers import direct_publisher
-from aodh_ha.worker import Duty, Worker
+from aodh_ha.worker import Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -42,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     nova = Nova(session, conf.nova.region_name, conf.nova.interface)
     publisher = direct_publisher(conf, database, session)
-    duties = (
-        [Duty('publisher', conf.publisher.interval, publisher.publish_once)] if publisher else []
-    )
+    duties = [Duty('enrolment', enrolment.INTERVAL, Enrolment(database, nova).confirm)]
+    if publisher:
+        duties.append(Duty('publisher', conf.publisher.interval, publisher.publish_once))
     worker = Worker(conf, database, nova, duties)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

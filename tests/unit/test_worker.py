@@ -7,14 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from aodh_ha.db import guests, leases, queue
-from aodh_ha.exceptions import CloudAway, DatabaseAway
-from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED
+from aodh_ha.db import guests, queue
+from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, RECOVERED, RUNNING
-from aodh_ha.testing import START
-from aodh_ha.worker import Duty, Worker
+from aodh_ha.worker import Worker
 from tests import samples
-from tests.samples import LADDER, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
+from tests.samples import LADDER, OTHER_ID, PROJECT, SERVER_ID
 from tests.unit.recovery.conftest import World, database, empty_database  # noqa: F401
 
 
@@ -166,70 +164,6 @@ def test_a_database_that_is_away_is_waited_for(world, monkeypatch):
         world.database.run = real
         wait_for(lambda: world.nova.taken)
     assert world.taken() == ['reboot soft']
-
-
-# ---- enrolment
-
-
-def pending(world, **changes):
-    guest = samples.guest(status=PENDING, **changes)
-    world.database.run(lambda c: guests.forget(c, guest.server_id))
-    world.database.run(lambda c: guests.enroll(c, guest))
-
-
-@pytest.mark.parametrize(('project', 'status'), [(PROJECT, ENROLLED), (OTHER_PROJECT, REFUSED)])
-def test_a_guest_is_enrolled_when_nova_says_it_is_the_callers(world, project, status):
-    pending(world, project_id=project)
-    make(world).confirm_guests(START)
-    guest = world.guest()
-    assert guest.status == status
-    assert bool(guest.status_reason) == (status == REFUSED)
-
-
-def test_who_enrols_learns_nothing_about_others_servers(world):
-    pending(world, project_id=OTHER_PROJECT)
-    make(world).confirm_guests(START)
-    theirs = world.guest().status_reason
-    world.nova.delete(SERVER_ID)
-    pending(world, project_id=OTHER_PROJECT)
-    make(world).confirm_guests(START)
-    assert world.guest().status_reason == theirs
-
-
-def test_while_nova_is_away_a_guest_stays_pending(world):
-    pending(world)
-    world.nova.away = True
-    with pytest.raises(CloudAway):
-        make(world).confirm_guests(START)
-    assert world.guest().status == PENDING
-
-
-def test_the_boot_grace_counts_from_the_confirmation(world):
-    pending(world, last_seen=None)
-    world.clock.advance(50)
-    make(world).confirm_guests(world.clock())
-    assert world.guest().enrolled_at == START + 50
-
-
-# ---- duties
-
-
-def test_a_duty_is_done_by_one_worker_and_goes_on_after_an_error(world):
-    done = []
-
-    def work(now):
-        done.append(threading.current_thread().name)
-        if len(done) == 1:
-            raise RuntimeError('a bug')
-        if len(done) == 2:
-            raise CloudAway('Gnocchi')
-
-    with world.database.write() as c:
-        assert leases.take(c, 'theirs', 'another', world.clock(), 60)
-    duties = [Duty('ours', 0.01, work), Duty('theirs', 0.01, lambda now: done.append('theirs'))]
-    with running(make(world, duties)):
-        wait_for(lambda: len(done) > 5)
-    assert set(done) == {'duty-ours'}
 
 
 def test_a_server_left_alone_is_told_in_the_recovery(world):
