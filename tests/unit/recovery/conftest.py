@@ -13,7 +13,7 @@ from aodh_ha.recovery.engine import Engine
 from aodh_ha.rules import policy as policy_rules
 from aodh_ha.rules.heartbeat import Report, Service
 from aodh_ha.rules.recovery import Recovery
-from aodh_ha.testing import START, Clock, FakeNova
+from aodh_ha.testing import START, Clock, FakeCloud
 from tests import samples
 from tests.samples import DOCUMENT, PROJECT, SERVER_ID
 
@@ -33,7 +33,7 @@ class World:
     seconds: float = 0.0
 
     def __post_init__(self):
-        self.nova = FakeNova(self.clock)
+        self.nova = FakeCloud(self.clock)
         self.nova.add(SERVER_ID, PROJECT)
         self.sequence = 100
         self.engine = Engine(self.database, self.nova, self.clock)

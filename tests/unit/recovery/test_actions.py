@@ -6,13 +6,13 @@ from aodh_ha.exceptions import ActionRefused
 from aodh_ha.recovery.actions import ACTIONS
 from aodh_ha.rules import policy
 from aodh_ha.rules.policy import Step
-from aodh_ha.testing import Clock, FakeNova
+from aodh_ha.testing import Clock, FakeCloud
 from tests.samples import PROJECT, SERVER_ID
 
 
 @pytest.fixture
 def nova():
-    nova = FakeNova(Clock())
+    nova = FakeCloud(Clock())
     nova.add(SERVER_ID, PROJECT)
     return nova
 

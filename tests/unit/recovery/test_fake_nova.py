@@ -2,15 +2,15 @@
 
 import pytest
 
-from aodh_ha.exceptions import ActionRefused, CloudAway, OutcomeUnknown
-from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeNova
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotNow, OutcomeUnknown
+from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeCloud
 from tests.samples import PROJECT, SERVER_ID
 from tests.unit.recovery.cloud_contract import *  # noqa: F403
 
 
 @pytest.fixture
 def nova():
-    return FakeNova(Clock())
+    return FakeCloud(Clock())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_it_refuses_what_it_is_told_to(nova, server, name):
 
 def test_no_rebuild_while_another_task_runs(nova, server):
     nova.change(server.id, task_state='rebooting')
-    with pytest.raises(ActionRefused, match='409'):
+    with pytest.raises(NotNow, match='409'):
         nova.rebuild(server.id, server.image_id)
 
 

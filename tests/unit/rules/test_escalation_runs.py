@@ -24,7 +24,7 @@ from aodh_ha.rules.recovery import (
     Refuse,
     Wait,
 )
-from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeNova
+from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeCloud
 from tests import samples
 from tests.samples import OTHER_PROJECT, PROJECT, SERVER_ID
 
@@ -60,7 +60,7 @@ class Run(RuleBasedStateMachine):
     )
     def begin(self, steps, preserve, image_id, healed_by, trigger):
         self.clock = Clock()
-        self.nova = FakeNova(self.clock)
+        self.nova = FakeCloud(self.clock)
         self.nova.add(SERVER_ID, PROJECT, image_id=image_id)
         self.nova.on_action = self.acted_on
         self.healed_by = healed_by  # the guest is well again after so many actions; 8: never
