@@ -38,6 +38,9 @@ HEADS = 8
 
 JSON_COLUMNS = ('evidence', 'proof')
 
+CANCELLED = 'cancelled'
+"""The guard of a recovery that a person ended; see db.orders."""
+
 RECHECK = 300.0
 """Seconds after which an alarm that lasts looks again at a server that was left alone."""
 
@@ -139,6 +142,8 @@ def _reopen(connection: sa.Connection, recovery: Recovery, now: float) -> bool:
     """Look again at a server that was left alone: its owner may have started it since."""
     if recovery.status != LEFT_ALONE or now - (recovery.finished_at or now) < RECHECK:
         return False
+    if recovery.guard == CANCELLED:
+        return False  # a person ended it; the next silence is a new recovery
     values = {
         'status': QUEUED,
         'active_key': recovery.server_id,
@@ -184,9 +189,18 @@ def find(
     server_id: str | None = None,
     active: bool | None = None,
     limit: int = 1000,
+    *,
+    after: Recovery | None = None,
+    incident_id: str | None = None,
 ) -> list[Recovery]:
-    """The newest recoveries, newest first; project_id None means all projects."""
+    """The newest recoveries, newest first, from the one after ``after``; project_id None means
+    all projects."""
     query = sa.select(recoveries)
+    if incident_id is not None:
+        query = query.where(recoveries.c.incident_id == incident_id)
+    if after is not None:
+        same = sa.and_(recoveries.c.created_at == after.created_at, recoveries.c.id > after.id)
+        query = query.where(sa.or_(recoveries.c.created_at < after.created_at, same))
     if project_id is not None:
         query = query.where(recoveries.c.project_id == project_id)
     if server_id is not None:
