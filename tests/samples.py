@@ -5,6 +5,7 @@ from typing import Any
 
 from aodh_ha.rules.evidence import Evidence, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
+from aodh_ha.rules.holdings import HEAT, IMAGE, Holdings, Member, Port, Volume
 from aodh_ha.rules.policy import Policy, Step
 from aodh_ha.rules.recovery import RUNNING, Attempt, Recovery
 from aodh_ha.testing import START
@@ -96,6 +97,44 @@ def evidence(seen: Server | None = None, **changes: Any) -> Evidence:
         'listening_since': START - 3600,
     }
     return Evidence(**(values | changes))
+
+
+def volume(**changes: Any) -> Volume:
+    """A volume of the server's stack, on its second disk."""
+    return Volume(**({'id': 'vol-data', 'device': '/dev/vdb', 'made_by': HEAT} | changes))
+
+
+def port(**changes: Any) -> Port:
+    """A port of the server's stack with a floating IP."""
+    values: dict[str, Any] = {
+        'id': 'port-1',
+        'mac': 'fa:16:3e:00:00:01',
+        'fixed_ips': ('10.0.0.5',),
+        'floating_ips': ('203.0.113.5',),
+        'made_by': HEAT,
+    }
+    return Port(**(values | changes))
+
+
+def holdings(**changes: Any) -> Holdings:
+    """A root disk from an image, one volume and one port."""
+    values: dict[str, Any] = {'root_disk': IMAGE, 'volumes': (volume(),), 'ports': (port(),)}
+    return Holdings(**(values | changes))
+
+
+def member(**changes: Any) -> Member:
+    """Alone in a stack that Heat is done with."""
+    values: dict[str, Any] = {
+        'stack_id': 'stack-1',
+        'stack_name': 'shop',
+        'resource_name': 'db',
+        'root_id': 'stack-1',
+        'root_name': 'shop',
+        'project_id': PROJECT,
+        'status': 'CREATE_COMPLETE',
+        'siblings': ((SERVER_ID, 'db'),),
+    }
+    return Member(**(values | changes))
 
 
 def recovery(**changes: Any) -> Recovery:

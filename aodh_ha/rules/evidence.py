@@ -172,6 +172,9 @@ class Evidence:
     holdings: Holdings | None = None
     member: Member | None = None
     """None: no stack has the server."""
+    others: dict[str, Holdings | None] = field(default_factory=dict, hash=False)
+    """What the other servers have that the stack's steps would replace, by server; None: not
+    known. Asked for only where the policy has such a step."""
     activity: Activity | None = None
     console: str = ''
     """Its last lines, secrets masked."""
@@ -188,6 +191,8 @@ class Evidence:
     """Of the server's host."""
     user_id: str = ''
     """Ours, in Nova's log."""
+    boot_id: str | None = None
+    """Of the guest's last heartbeat: another one tells that it has booted since."""
 
     @property
     def host_down(self) -> bool:
@@ -203,6 +208,7 @@ class Evidence:
             'taken_at': self.taken_at,
             'heartbeats_missed': self.missed,
             'last_heartbeat': self.last_seen,
+            'boot_id': self.boot_id,
             'silent_for': None if self.last_seen is None else self.taken_at - self.last_seen,
             'listening_since': self.listening_since,
             'last_request_id': self.last_request_id,
@@ -210,6 +216,7 @@ class Evidence:
             'actions': [asdict(a) for a in self.actions[:5]],
             'holdings': self.holdings and self.holdings.as_dict(),
             'member': self.member and asdict(self.member),
+            'others': {i: held and held.as_dict() for i, held in self.others.items()},
             'activity': self.activity and asdict(self.activity),
             'console': self.console,
             'diagnostics': self.diagnostics,

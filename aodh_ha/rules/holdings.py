@@ -17,7 +17,7 @@ class Volume:
     delete_on_termination: bool = False
     multiattach: bool = False
     made_by: str = USER
-    """USER, or HEAT when a resource of the server's stack is this volume."""
+    """USER, or HEAT when a resource of the server's stack is this volume, or attaches it."""
 
 
 @dataclass(frozen=True)

@@ -93,16 +93,17 @@ def test_a_decision_to_act_says_what_it_is_based_on():
     )
 
 
-@pytest.mark.parametrize(('server', 'preserve'), [({'image_id': None}, set()), ({}, {'root_disk'})])
-def test_a_step_that_would_destroy_what_is_kept_is_refused_and_then_passed(server, preserve):
+@pytest.mark.parametrize('held', [None, samples.holdings()])
+def test_a_step_that_would_destroy_what_is_kept_is_refused_and_then_passed(held):
     history = [attempt(SOFT, UNVERIFIED, T), attempt(HARD, UNVERIFIED, T)]
-    policy = samples.policy(preserve=frozenset(preserve))
-    found = decide(history, evidence=seen(**server), now=T + 300, policy=policy)
+    policy = samples.policy(preserve=frozenset({'root_disk'}))
+    evidence = samples.evidence(holdings=held)
+    found = decide(history, evidence=evidence, now=T + 300, policy=policy)
     assert isinstance(found, Refuse)
     assert found.step == REBUILD
     found = decide(
         [*history, attempt(REBUILD, REFUSED, T + 300)],
-        evidence=seen(**server),
+        evidence=evidence,
         now=T + 301,
         policy=policy,
     )

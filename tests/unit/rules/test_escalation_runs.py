@@ -197,7 +197,6 @@ class Run(RuleBasedStateMachine):
             self.recovery.trigger == 'service' and self.guest.last_seen >= self.listening_since
         ), 'before it could be heard'
         if step.action == 'server.rebuild':
-            assert server.image_id is not None
             assert 'root_disk' not in self.recovery.policy.preserve
         tries = [a for a in self.history if a.step == decision.step]
         assert decision.number == len(tries) + 1

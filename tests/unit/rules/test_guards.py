@@ -1,14 +1,11 @@
-"""What holds a recovery back, and what a step would destroy."""
+"""What holds a recovery back."""
 
 import pytest
 
-from aodh_ha.rules import guards, preservation
-from aodh_ha.rules.policy import Step
+from aodh_ha.rules import guards
 from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Wait
 from tests import samples
-from tests.samples import LADDER, OTHER_PROJECT, START
-
-SOFT, HARD, REBUILD = LADDER.steps
+from tests.samples import OTHER_PROJECT, START
 
 
 def intent(**changes):
@@ -99,39 +96,3 @@ def test_nothing_is_decided_until_somebody_listened_long_enough(
     evidence = samples.evidence(missed=missed, last_seen=last_seen, listening_since=listening_since)
     found = guards.unheard(evidence, samples.guest(), trigger)
     assert isinstance(found, Wait) if waits else found is None
-
-
-# ---- preservation
-
-
-def with_image(image_id):
-    return samples.evidence(samples.server(image_id=image_id))
-
-
-@pytest.mark.parametrize('step', [SOFT, HARD])
-@pytest.mark.parametrize('preserve', [frozenset(), frozenset({'root_disk', 'volumes'})])
-@pytest.mark.parametrize('image_id', ['image', None])
-def test_a_reboot_destroys_nothing(step, preserve, image_id):
-    kept = samples.policy(preserve=preserve)
-    assert preservation.refusal(step, kept, with_image(image_id)) == ''
-
-
-@pytest.mark.parametrize(
-    ('preserve', 'image_id', 'why'),
-    [
-        ({'volumes', 'fixed_ips'}, 'image', ''),
-        (set(), 'image', ''),
-        ({'root_disk'}, 'image', 'empties the root disk'),
-        ({'volumes'}, None, 'root disk is a volume'),
-        ({'root_disk'}, None, 'empties the root disk'),
-    ],
-)
-def test_a_rebuild_is_refused_where_it_would_empty_what_is_kept(preserve, image_id, why):
-    kept = samples.policy(preserve=frozenset(preserve))
-    found = preservation.refusal(REBUILD, kept, with_image(image_id))
-    assert why in found
-    assert bool(found) == bool(why)
-
-
-def test_a_step_that_is_not_known_to_destroy_is_taken_by_its_name_alone():
-    assert preservation.refusal(Step('server.reboot', 'soft'), LADDER, samples.evidence()) == ''
