@@ -83,3 +83,10 @@ class ActionRefused(AodhHAError):
 
 class NotNow(AodhHAError):
     """The cloud is busy with it; nothing was done, and it may be tried again later"""
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The first line of an error's text, at most ``limit`` characters: some libraries put a whole
+    page of HTML into one. Its class's name where it has no text."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:limit]

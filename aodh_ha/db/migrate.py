@@ -1,8 +1,6 @@
 """Bring a database's schema up to date."""
 
-import contextlib
 import pathlib
-from collections.abc import Iterator
 
 import sqlalchemy as sa
 from alembic import command
@@ -14,6 +12,10 @@ from aodh_ha.db.database import Database
 from aodh_ha.exceptions import DatabaseAway
 
 FOLDER = pathlib.Path(__file__).parent / 'migrations'
+
+PATIENCE = 600.0
+"""Seconds that one statement of an upgrade may take: it may rewrite a large table, or wait for
+an upgrade that another host has begun."""
 
 
 def _config() -> Config:
@@ -42,27 +44,24 @@ def upgrade(database: Database) -> tuple[str | None, str | None]:
     before = current(database)
     if before == head():
         return before, before
+    patient = database if database.is_sqlite else Database(database.engine.url, PATIENCE)
     config = _config()
-    with database.write() as connection, _locked(connection):
-        config.attributes['connection'] = connection
-        command.upgrade(config, 'head')
+    try:
+        with patient.write() as connection:
+            _lock(connection)
+            config.attributes['connection'] = connection
+            command.upgrade(config, 'head')
+    finally:
+        if patient is not database:
+            patient.close()
     return before, current(database)
 
 
-@contextlib.contextmanager
-def _locked(connection: sa.Connection) -> Iterator[None]:
+def _lock(connection: sa.Connection) -> None:
+    """Keep others from upgrading until this transaction (PostgreSQL) or session ends."""
     if connection.dialect.name == 'postgresql':
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(6044021)')
-        yield
     elif connection.dialect.name in ('mysql', 'mariadb'):
-        # The lock is the session's: a rollback keeps it, and the pool keeps the session.
         got = connection.exec_driver_sql("SELECT GET_LOCK('aodh-ha-upgrade', 60)").scalar()
         if got != 1:
             raise DatabaseAway('another host has been upgrading it for a minute; try again')
-        try:
-            yield
-        finally:
-            with contextlib.suppress(sa.exc.DBAPIError):  # a session that ended has no lock
-                connection.exec_driver_sql("SELECT RELEASE_LOCK('aodh-ha-upgrade')")
-    else:
-        yield
