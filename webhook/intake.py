@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import sqlalchemy as sa
-
 from aodh_ha.db import Database, gateways, guests
 from aodh_ha.db.guests import Beat
 from aodh_ha.exceptions import AodhHAError, DatabaseAway
@@ -19,6 +17,9 @@ FLUSH = 0.5
 which is one beat missed."""
 MAX_PENDING = 100_000
 """Guests with a beat that waits; beyond it beats are refused."""
+CHUNK = 500
+"""Beats written in one transaction: those of a whole fleet in one would make us look deaf
+meanwhile, since each flush also records that we listen."""
 
 
 class Intake:
@@ -44,6 +45,7 @@ class Intake:
         self._writer = threading.Lock()
         self._stop = threading.Event()
         self._broken: str | None = None
+        self._dropped: dict[str, int] = {}
         self._last_tick: float | None = None
         self._thread = threading.Thread(target=self._run, name='intake', daemon=True)
 
@@ -92,8 +94,10 @@ class Intake:
         if not self.add(beat):
             return False
         failure = self.flush()
-        if failure:
-            raise DatabaseAway(failure)
+        with self._lock:
+            dropped = self._dropped.get(beat.server_id, 0) >= beat.sequence
+        if failure or dropped:
+            raise DatabaseAway(failure or 'the database does not take this heartbeat')
         return True
 
     def flush(self) -> str | None:
@@ -103,50 +107,78 @@ class Intake:
         with self._writer:
             with self._lock:
                 self._writing, self._pending = self._pending, {}
-            failure = self._write(list(self._writing.values()))
+            batch = list(self._writing.values())
+            failure = self._write(batch)
             with self._lock:
-                if failure:
-                    self._pending = self._writing | self._pending
+                for beat in batch:
+                    if failure and beat.server_id in self._writing:
+                        self._keep(beat)
                 self._writing = {}
             if bool(failure) != bool(self._broken):
                 LOG.warning('heartbeats are %s', failure or 'written again')
             self._broken = failure
         return failure
 
+    def _keep(self, beat: Beat) -> None:
+        newer = self._pending.get(beat.server_id)
+        if newer:
+            beat = replace(newer, count=newer.count + beat.count)
+        self._pending[beat.server_id] = beat
+
     def _write(self, batch: list[Beat]) -> str | None:
+        """Write the beats, and before each chunk that we listen; why that failed."""
+        for start in range(0, max(len(batch), 1), CHUNK):
+            failure = self._tick() or self._write_chunk(batch[start : start + CHUNK])
+            if failure:
+                return failure
+        return None
+
+    def _tick(self) -> str | None:
+        if not self._reachable():
+            return None
         monotonic = time.monotonic()
         step = None if self._last_tick is None else monotonic - self._last_tick
         now = self._clock()
-        reachable = self._reachable()
-
-        def work(connection: sa.Connection) -> None:
-            if reachable:
-                gateways.tick(connection, self._name, now, step)
-            guests.write_beats(connection, batch)
-
         try:
-            self._database.run(work)
+            self._database.run(lambda c: gateways.tick(c, self._name, now, step))
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
         except Exception:
-            LOG.exception('writing %d heartbeats failed', len(batch))
-            return self._sort_out(batch)
-        if reachable:
-            self._last_tick = monotonic
+            LOG.exception('recording that we listen failed')
+            return 'refused: an error of this service'
+        self._last_tick = monotonic
         return None
 
-    def _sort_out(self, batch: list[Beat]) -> str | None:
+    def _write_chunk(self, chunk: list[Beat]) -> str | None:
+        """Write these; what is written, or dropped, is no longer in `_writing`."""
+        if not chunk:
+            return None
+        try:
+            self._database.run(lambda c: guests.write_beats(c, chunk))
+        except AodhHAError as e:
+            return f'refused, they cannot be kept: {e.detail}'
+        except Exception:
+            LOG.exception('writing %d heartbeats failed', len(chunk))
+            return self._sort_out(chunk)
+        with self._lock:
+            for beat in chunk:
+                self._writing.pop(beat.server_id, None)
+        return None
+
+    def _sort_out(self, chunk: list[Beat]) -> str | None:
         """After an error of ours: write what can be written, and drop what cannot.
 
         Kept, one beat that no database takes would silence every guest for good.
         """
-        if not batch:
-            return 'refused: an error of this service'
-        if len(batch) == 1:
-            LOG.error('the heartbeat of %s is dropped', batch[0].server_id)
+        if len(chunk) == 1:
+            (beat,) = chunk
+            LOG.error('the heartbeat of %s is dropped', beat.server_id)
+            with self._lock:
+                self._writing.pop(beat.server_id, None)
+                self._dropped[beat.server_id] = beat.sequence
             return None
-        for beat in batch:
-            failure = self._write([beat])
+        for beat in chunk:
+            failure = self._write_chunk([beat])
             if failure:
                 return failure
         return None

@@ -13,6 +13,11 @@ from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.heartbeat import Report, Service
 
+PENDING_TIME = 30.0
+"""Seconds that an enrolment may wait for a worker before another project's takes its place."""
+
+_SETTINGS = ('interval', 'missed_limit', 'boot_grace', 'policy', 'group_name')
+
 
 @dataclass(frozen=True)
 class Beat:
@@ -72,7 +77,8 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
     """Enrol a guest, or bring its settings up to date; returns it and whether it is new.
 
     It starts (again) as pending; a worker asks Nova whose server it is. Raises Conflict when
-    another project has enrolled it.
+    another project has enrolled it, or is about to: what a stranger leaves pending while no
+    worker looks stands in the owner's way for PENDING_TIME only.
     """
     row = connection.execute(
         sa.select(guests).where(guests.c.server_id == guest.server_id)
@@ -82,12 +88,18 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
         connection.execute(guests.insert().values(values))
         return guest, True
     old = _guest(row)
-    if old.status == REFUSED:
+    others = old.project_id != guest.project_id
+    left = others and old.status == PENDING and guest.enrolled_at > old.enrolled_at + PENDING_TIME
+    if old.status == REFUSED or left:
         connection.execute(guests.update().where(_is(guest.server_id)).values(values))
         return guest, True
-    if old.project_id != guest.project_id:
-        raise Conflict(f'server {guest.server_id} is enrolled already, by another project')
-    settings = {k: values[k] for k in ('interval', 'missed_limit', 'boot_grace', 'policy')}
+    if others:
+        # Of one that is enrolled and one that is pending the same is told.
+        raise Conflict(
+            f'server {guest.server_id} cannot be enrolled now; if it is of this project, '
+            f'try again in {PENDING_TIME:g} s'
+        )
+    settings = {k: values[k] for k in _SETTINGS}
     connection.execute(guests.update().where(_is(guest.server_id)).values(settings))
     return get(connection, guest.server_id), False
 
@@ -114,30 +126,50 @@ def forget(connection: sa.Connection, server_id: str) -> None:
 
 
 def write_beats(connection: sa.Connection, beats: Iterable[Beat]) -> None:
-    """Record accepted heartbeats; one older than what is recorded changes nothing."""
-    for beat in beats:
-        values: dict[str, Any] = {
-            'last_seen': beat.received_at,
-            'sequence': beat.sequence,
-            'beats': guests.c.beats + beat.count,
-            'seen_by': 'agent',
-            'boot_id': beat.report.boot_id,
-        } | service_values(beat.report.services, beat.received_at)
-        connection.execute(
-            guests.update()
-            .where(_is(beat.server_id), guests.c.sequence < beat.sequence)
-            .values(values)
-        )
+    """Record accepted heartbeats; one older than what is recorded changes nothing.
+
+    One statement for all of them, in the order of their ids: two gateways that write the same
+    guests never wait for each other in a circle.
+    """
+    rows = [
+        {
+            'guest': beat.server_id,
+            'number': beat.sequence,
+            'heard_at': beat.received_at,
+            'more': beat.count,
+            'boot': beat.report.boot_id,
+            **_service_values(beat.report.services),
+        }
+        for beat in sorted(beats, key=lambda b: b.server_id)
+    ]
+    if rows:
+        connection.execute(_BEAT, rows)
 
 
-def service_values(services: Sequence[Service], now: float) -> dict[str, Any]:
-    """The columns that tell how the services are."""
-    failures = max((s.failures or 1 for s in services if s.state == 'failed'), default=0)
-    since = sa.func.coalesce(guests.c.failing_since, now) if failures else None
+_failing = sa.bindparam('worst', type_=sa.Integer) > 0
+_BEAT = (
+    guests.update()
+    .where(guests.c.server_id == sa.bindparam('guest'), guests.c.sequence < sa.bindparam('number'))
+    .values(
+        last_seen=sa.bindparam('heard_at'),
+        sequence=sa.bindparam('number'),
+        beats=guests.c.beats + sa.bindparam('more'),
+        seen_by='agent',
+        boot_id=sa.bindparam('boot'),
+        services=sa.bindparam('reported'),
+        failures=sa.bindparam('worst', type_=sa.Integer),
+        failing_since=sa.case(
+            (_failing, sa.func.coalesce(guests.c.failing_since, sa.bindparam('heard_at'))),
+            else_=sa.null(),
+        ),
+    )
+)
+
+
+def _service_values(services: Sequence[Service]) -> dict[str, Any]:
     return {
-        'services': json.dumps([asdict(s) for s in services]),
-        'failures': failures,
-        'failing_since': since,
+        'reported': json.dumps([asdict(s) for s in services]),
+        'worst': max((s.failing for s in services), default=0),
     }
 
 

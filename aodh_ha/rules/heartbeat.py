@@ -6,7 +6,8 @@ import json
 import math
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aodh_ha.exceptions import BadSignature, ClockSkew, InvalidRequest
@@ -15,6 +16,14 @@ SCHEME = 'AODH-HA-HMAC-SHA256'
 MAX_BODY = 16 * 1024
 """Bytes of a heartbeat's body; a full report of 64 services takes about 6 KiB."""
 MAX_SERVICES = 64
+MAX_RESULTS = 16
+"""Results of commands in one heartbeat; the agent sends at most 4."""
+MAX_DETAIL = 500
+"""Characters that a guest may say of a command's result."""
+
+OK, FAILED, UNKNOWN = 'ok', 'failed', 'unknown'
+"""States of a service. ``unknown``: the agent has just started and cannot tell yet."""
+
 MAX_SEQUENCE = 2**62
 """Sequences stay inside a signed 64-bit column on every database."""
 
@@ -58,9 +67,27 @@ class Service:
 
     name: str
     state: str
-    """``ok`` or ``failed``."""
+    """``ok``, ``failed`` or ``unknown``."""
     failures: int
-    """Consecutive failed checks."""
+    """Consecutive failed checks; of an unknown one those from before it became unknown."""
+
+    @property
+    def failing(self) -> int:
+        """Failed checks that count: of a failed service, and of one that was so when last known."""
+        if self.state == FAILED:
+            return max(self.failures, 1)
+        return self.failures if self.state == UNKNOWN else 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a command in the guest."""
+
+    id: str
+    ok: bool
+    detail: str = ''
+    refused: bool = False
+    """The guest's configuration does not allow it, or it came too late."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +97,7 @@ class Report:
     boot_id: str | None = None
     agent: str | None = None
     services: tuple[Service, ...] = ()
+    results: tuple[Result, ...] = ()
 
 
 def parse_authorization(header: str | None) -> Claim:
@@ -156,6 +184,19 @@ def parse_report(body: bytes) -> Report:
         boot_id=_text(data, 'boot_id'),
         agent=_text(data, 'agent'),
         services=tuple(_service(n, s) for n, s in enumerate(services)),
+        results=_results(data.get('results', [])),
+    )
+
+
+def carried(services: Sequence[Service], before: Sequence[Service]) -> tuple[Service, ...]:
+    """The services as reported, where an unknown one keeps the failures that it had before.
+
+    After a reboot the agent cannot tell at once. Taken for healthy, a failed service would
+    count as recovered at the first heartbeat, and fail again, for ever.
+    """
+    failing = {s.name: s.failing for s in before}
+    return tuple(
+        replace(s, failures=failing.get(s.name, 0)) if s.state == UNKNOWN else s for s in services
     )
 
 
@@ -200,11 +241,30 @@ def _service(n: int, data: Any) -> Service:
     state, failures = data.get('state'), data.get('failures', 0)
     if not name:
         raise InvalidRequest(f'{where}.name must be a string')
-    if state not in ('ok', 'failed'):
-        raise InvalidRequest(f'{where}.state must be "ok" or "failed"')
+    if state not in (OK, FAILED, UNKNOWN):
+        raise InvalidRequest(f'{where}.state must be "ok", "failed" or "unknown"')
     if type(failures) is not int or not 0 <= failures < 2**31:
         raise InvalidRequest(f'{where}.failures must be an integer from 0')
     return Service(name, state, failures)
+
+
+def _results(data: Any) -> tuple[Result, ...]:
+    if not isinstance(data, list) or len(data) > MAX_RESULTS:
+        raise InvalidRequest(f'results must be a list of at most {MAX_RESULTS}')
+    return tuple(_result(n, r) for n, r in enumerate(data))
+
+
+def _result(n: int, data: Any) -> Result:
+    where = f'results[{n}]'
+    if not isinstance(data, dict):
+        raise InvalidRequest(f'{where} must be an object with id, ok and detail')
+    if not is_uuid(data.get('id')):
+        raise InvalidRequest(f"{where}.id must be the command's")
+    ok, refused = data.get('ok'), data.get('refused', False)
+    if type(ok) is not bool or type(refused) is not bool:
+        raise InvalidRequest(f'{where}.ok and refused must be true or false')
+    detail = _text(data, 'detail', MAX_DETAIL) or ''
+    return Result(data['id'], ok and not refused, detail, refused)
 
 
 def slack(interval: float) -> float:

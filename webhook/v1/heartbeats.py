@@ -1,11 +1,15 @@
 """POST /v1/heartbeats: the guests' door."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 
+import sqlalchemy as sa
 from flask import Blueprint, Response, request
 
 from aodh_ha import keys
-from aodh_ha.db import guests
+from aodh_ha.db import audit, commands, guests
+from aodh_ha.db.commands import Command
 from aodh_ha.db.guests import Beat
 from aodh_ha.exceptions import (
     AodhHAError,
@@ -16,7 +20,7 @@ from aodh_ha.exceptions import (
 )
 from aodh_ha.rules import heartbeat
 from aodh_ha.rules.guest import REFUSED, Guest
-from aodh_ha.rules.heartbeat import Claim
+from aodh_ha.rules.heartbeat import Claim, Result
 from webhook.errors import reply_to
 from webhook.state import state
 from webhook.v1 import fields
@@ -28,15 +32,18 @@ SIGNATURE = 'X-Aodh-HA-Signature'
 
 @blueprint.post('/heartbeats')
 def receive() -> Response:
-    """Take a heartbeat: 202, or the reason why not, signed for the guest that asked."""
+    """Take a heartbeat: 202, or the reason why not, signed for the guest that asked.
+
+    The answer carries the commands that wait for this guest.
+    """
     here = state()
     if here.intake.broken:
         raise DatabaseAway(here.intake.broken)
     body = fields.raw(heartbeat.MAX_BODY)
     claim = heartbeat.parse_authorization(request.headers.get('Authorization'))
-    key, guest = _authenticate(claim, body)
+    key, guest, waiting = _authenticate(claim, body)
     try:
-        response = _accept(claim, guest, body)
+        response = _accept(claim, guest, waiting, body)
     except AodhHAError as e:
         response = reply_to(e)
     response.headers[SIGNATURE] = heartbeat.sign_reply(
@@ -45,9 +52,10 @@ def receive() -> Response:
     return response
 
 
-def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest]:
-    """The guest's key and record; raises BadSignature, the same for whatever is wrong.
+def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest, list[Command]]:
+    """The guest's key, its record, and the commands that wait for it.
 
+    Raises BadSignature, the same for whatever is wrong.
     The signature is checked before the guest is looked up in earnest, so an answer tells
     nobody which guests there are.
     """
@@ -57,14 +65,15 @@ def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest]:
     try:
         with here.database.read() as connection:
             guest = guests.get(connection, claim.guest)
+            waiting = commands.pending(connection, claim.guest, here.clock())
     except NotFound:
         raise BadSignature('this guest is not enrolled (any more); enrol it') from None
     if guest.generation != claim.generation or guest.status == REFUSED:
         raise BadSignature('this key is not valid any more; enrol the guest again')
-    return key, guest
+    return key, guest, waiting
 
 
-def _accept(claim: Claim, guest: Guest, body: bytes) -> Response:
+def _accept(claim: Claim, guest: Guest, waiting: list[Command], body: bytes) -> Response:
     here = state()
     now = here.clock()
     heartbeat.verify_time(claim, now, here.conf.webhook.clock_skew)
@@ -72,17 +81,59 @@ def _accept(claim: Claim, guest: Guest, body: bytes) -> Response:
     if claim.sequence <= last:
         raise _replayed(claim, last)
     report = heartbeat.parse_report(body)
+    services = heartbeat.carried(report.services, guest.services)
+    # As the services are, so are the results committed before the answer: after it the guest
+    # does not tell them again.
+    told = {r.id for r in report.results}
+    if told:
+        results = report.results
+        here.database.run(lambda c: _finish(c, guest, results, now))
+    report = replace(report, services=services, results=())
     beat = Beat(guest.server_id, now, claim.sequence, report)
-    take = here.intake.add if report.services == guest.services else here.intake.write_now
+    take = here.intake.add if services == guest.services else here.intake.write_now
     if not take(beat):
         raise _replayed(claim, here.intake.last_sequence(guest.server_id))
     answer = {
         'interval': guest.interval,
         'server_time': now,
         'sequence': claim.sequence,
-        'commands': [],
+        'commands': _hand_out([c for c in waiting if c.id not in told], now),
     }
     return Response(json.dumps(answer), 202, mimetype='application/json')
+
+
+def _finish(connection: sa.Connection, guest: Guest, results: Sequence[Result], now: float) -> None:
+    for r in results:
+        if not commands.finish(
+            connection, guest.server_id, r.id, r.ok, r.detail, now, refused=r.refused
+        ):
+            continue
+        command = commands.get(connection, r.id)
+        audit.record(
+            connection,
+            now,
+            'command',
+            f'{command.name}: {command.status}: {command.result}',
+            project_id=guest.project_id,
+            server_id=guest.server_id,
+            recovery_id=command.recovery_id,
+        )
+
+
+def _hand_out(waiting: list[Command], now: float) -> list[dict[str, object]]:
+    """The commands as the reply carries them: their time in seconds, since clocks differ."""
+    new = [c.id for c in waiting if c.status == commands.QUEUED]
+    if new:
+        state().database.run(lambda c: commands.handed(c, new, now))
+    return [
+        {
+            'id': c.id,
+            'kind': c.kind,
+            'arguments': c.arguments,
+            'expires_in': round(c.expires_at - now, 3),
+        }
+        for c in waiting
+    ]
 
 
 def _replayed(claim: Claim, last: int) -> ReplayedSequence:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from aodh_ha.db import commands
 from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules import heartbeat
 from aodh_ha.testing import START
@@ -268,6 +269,179 @@ def test_a_body_over_16_kib_is_too_large(quick):
     assert '16384' in error['detail']
 
 
+# ---- commands
+
+
+def ordered(service, kind=commands.RESTART, seconds=60, server_id=SERVER_ID, **arguments):
+    now = service.clock()
+    return service.database.run(
+        lambda c: commands.add(
+            c, server_id, kind, arguments or {'service': 'web'}, None, now, now + seconds
+        )
+    )
+
+
+def told(service, command_id):
+    with service.database.read() as c:
+        return commands.get(c, command_id)
+
+
+def results(*found):
+    return json.dumps({'results': found}).encode()
+
+
+def test_a_command_is_in_every_reply_until_its_result_is_reported(service):
+    key = service.enrolled()
+    command = ordered(service)
+    for passed in (0, 10, 20):
+        answer = service.beat(key).get_json()
+        assert answer['commands'] == [
+            {
+                'id': command,
+                'kind': 'service.restart',
+                'arguments': {'service': 'web'},
+                'expires_in': 60 - passed,
+            }
+        ]
+        service.clock.advance(10)
+    assert told(service, command).status == commands.HANDED
+    assert told(service, command).handed_at == START
+    answer = service.beat(key, results({'id': command, 'ok': True, 'detail': 'exit status 0'}))
+    assert (answer.status_code, answer.get_json()['commands']) == (202, [])
+    found = told(service, command)  # nothing was flushed
+    assert (found.status, found.result) == (commands.DONE, 'exit status 0')
+    assert found.finished_at == service.clock()
+    assert service.trail()[-1] == 'command'
+    assert service.beat(key).get_json()['commands'] == []
+
+
+def test_a_result_that_is_told_again_changes_nothing(quick):
+    key = quick.enrolled()
+    command = ordered(quick)
+    for ok in (False, True):
+        body = results({'id': command, 'ok': ok, 'detail': f'{ok}'})
+        assert quick.beat(key, body).status_code == 202
+    assert (told(quick, command).status, told(quick, command).result) == (commands.FAILED, 'False')
+    assert quick.trail().count('command') == 1
+
+
+def test_a_refusal_is_no_failure(quick):
+    key = quick.enrolled()
+    command = ordered(quick)
+    body = results({'id': command, 'ok': False, 'detail': 'not allowed here', 'refused': True})
+    assert quick.beat(key, body).status_code == 202
+    assert told(quick, command).status == commands.REFUSED
+
+
+def test_a_command_that_is_over_is_not_handed(quick):
+    key = quick.enrolled()
+    command = ordered(quick, seconds=10)
+    quick.clock.advance(10)
+    assert quick.beat(key).get_json()['commands'] == []
+    assert told(quick, command).status == commands.QUEUED  # as it was
+
+
+def test_a_guest_gets_its_own_commands_and_answers_no_others(quick):
+    first = quick.enrolled()
+    generation = quick.credentials['generation']
+    second = quick.enrolled(OTHER_ID)
+    command = ordered(quick)
+    body = results({'id': command, 'ok': True})
+    answer = quick.beat(second, body, guest=OTHER_ID)
+    assert (answer.status_code, answer.get_json()['commands']) == (202, [])
+    assert told(quick, command).status == commands.QUEUED
+    assert len(quick.beat(first, generation=generation).get_json()['commands']) == 1
+
+
+def test_a_forged_or_replayed_beat_gets_no_command_and_reports_nothing(quick):
+    key = quick.enrolled()
+    assert quick.beat(key, sequence=500).status_code == 202
+    command = ordered(quick)
+    body = results({'id': command, 'ok': True})
+    for answer in (
+        quick.beat('k' * 43, body, sequence=501),
+        quick.beat(key, body, sequence=500),
+        quick.beat(key, body, sequence=501, time=1),
+    ):
+        assert answer.status_code in (401, 409)
+        assert command not in answer.get_data(as_text=True)
+    assert told(quick, command).status == commands.QUEUED
+
+
+@pytest.mark.parametrize(
+    'found',
+    [
+        1,
+        [1],
+        [{}],
+        [{'id': 'x', 'ok': True}],
+        [{'id': SERVER_ID}],
+        [{'id': SERVER_ID, 'ok': 1}],
+        [{'id': SERVER_ID, 'ok': True, 'detail': 'x' * 501}],
+        [{'id': SERVER_ID, 'ok': True, 'detail': '\x00'}],
+        [{'id': SERVER_ID, 'ok': True, 'refused': 'no'}],
+        [{'id': SERVER_ID, 'ok': True}] * 17,
+    ],
+)
+def test_what_is_no_result_is_refused(quick, found):
+    key = quick.enrolled()
+    refused(quick.beat(key, json.dumps({'results': found}).encode()), 400, 'bad_request')
+
+
+def test_a_result_that_cannot_be_committed_is_not_taken(service, monkeypatch):
+    key = service.enrolled()
+    command = ordered(service)
+
+    def away(work):
+        raise DatabaseAway('gone')
+
+    body = results({'id': command, 'ok': True})
+    with monkeypatch.context() as m:
+        m.setattr(service.state.database, 'run', away)
+        refused(service.beat(key, body), 503, 'unavailable')
+    assert service.beat(key, body).status_code == 202
+    assert told(service, command).status == commands.DONE
+
+
+# ---- a service of which the agent cannot tell yet
+
+
+def services(state, failures=0, name='web'):
+    return json.dumps({'services': [{'name': name, 'state': state, 'failures': failures}]}).encode()
+
+
+def test_a_failed_service_stays_failed_until_its_agent_can_tell(service):
+    """A beat after a reboot would end the recovery that made it, before the service is well."""
+    key = service.enrolled()
+    service.beat(key, services('failed', 4))
+    began = service.guest().failing_since
+    for failures in (0, 1):
+        service.clock.advance(10)
+        assert service.beat(key, services('unknown', failures)).status_code == 202
+        service.flush()
+        guest = service.guest()
+        assert (guest.failures, guest.failing_since) == (4, began)
+        assert guest.services[0].state == 'unknown'
+    service.beat(key, services('ok'))
+    assert (service.guest().failures, service.guest().failing_since) == (0, None)
+
+
+def test_a_service_that_was_well_is_not_failing_while_unknown(quick):
+    key = quick.enrolled()
+    for state, failures in (('unknown', 1), ('ok', 0), ('unknown', 2)):
+        quick.beat(key, services(state, failures))
+        assert (quick.guest().failures, quick.guest().failing_since) == (0, None)
+    quick.beat(key, services('failed', 3))
+    assert quick.guest().failures == 3
+
+
+def test_a_service_that_is_watched_no_more_fails_no_more(quick):
+    key = quick.enrolled()
+    quick.beat(key, services('failed', 3))
+    quick.beat(key, services('unknown', 0, 'another'))
+    assert quick.guest().failures == 0
+
+
 # ---- the batch
 
 
@@ -293,6 +467,81 @@ def test_one_beat_that_cannot_be_written_does_not_hold_back_the_others(quick, mo
     assert quick.guest().beats == 1
     assert quick.beat(key, generation=first).status_code == 202, 'the door is open'
     assert f'the heartbeat of {OTHER_ID} is dropped' in lines()
+
+
+def test_a_report_that_no_database_takes_is_not_called_committed(quick, monkeypatch):
+    key = quick.enrolled()
+    from aodh_ha.db import guests
+
+    def write(connection, beats):
+        raise UnicodeEncodeError('utf-8', 'x', 0, 1, 'as a driver does')
+
+    with monkeypatch.context() as m:
+        m.setattr(guests, 'write_beats', write)
+        refused(quick.beat(key, services('failed', 1)), 503, 'unavailable')
+    assert quick.beat(key).status_code == 202, 'the door is open'
+
+
+def test_a_tick_that_fails_loses_no_beat(quick, monkeypatch):
+    from aodh_ha.db import gateways
+
+    key = quick.enrolled()
+    assert quick.beat(key).status_code == 202
+
+    def tick(*_):
+        raise ValueError('as a driver does')
+
+    with monkeypatch.context() as m:
+        m.setattr(gateways, 'tick', tick)
+        assert quick.state.intake.flush()
+        refused(quick.beat(key, services('failed', 1)), 503, 'unavailable')
+    quick.flush()
+    assert quick.guest().beats == 1
+
+
+def test_beats_that_came_while_older_ones_could_not_be_written_are_counted_with_them(
+    quick, monkeypatch
+):
+    from aodh_ha.db import gateways
+
+    key = quick.enrolled()
+    assert quick.beat(key).status_code == 202
+    answers = []
+
+    def tick(*_):
+        answers.append(quick.beat(key).status_code)  # while the batch is being written
+        raise DatabaseAway('gone')
+
+    with monkeypatch.context() as m:
+        m.setattr(gateways, 'tick', tick)
+        assert quick.state.intake.flush()
+    assert answers == [202]
+    quick.flush()
+    assert (quick.guest().beats, quick.guest().sequence) == (2, 102)
+
+
+def test_a_big_batch_is_written_in_parts_and_we_are_heard_between(quick, monkeypatch):
+    import webhook.intake
+    from aodh_ha.db import gateways, guests
+
+    key = quick.enrolled()
+    generation = quick.credentials['generation']
+    other = quick.enrolled(OTHER_ID)
+    monkeypatch.setattr(webhook.intake, 'CHUNK', 1)
+    done = []
+    for module, name in ((gateways, 'tick'), (guests, 'write_beats')):
+        real = getattr(module, name)
+
+        def recorded(*a, real=real, name=name):
+            done.append(name)
+            return real(*a)
+
+        monkeypatch.setattr(module, name, recorded)
+    assert quick.beat(key, generation=generation).status_code == 202
+    assert quick.beat(other, guest=OTHER_ID).status_code == 202
+    quick.flush()
+    assert done == ['tick', 'write_beats', 'tick', 'write_beats']
+    assert (quick.guest().beats, quick.guest(OTHER_ID).beats) == (1, 1)
 
 
 def test_while_beats_cannot_be_written_they_are_refused_and_those_that_wait_are_kept(
