@@ -145,6 +145,7 @@ attempts = sa.Table(
     sa.Column('action', sa.String(64), nullable=False),
     sa.Column('status', sa.String(16), nullable=False),
     sa.Column('intended_at', TIME, nullable=False),
+    sa.Column('broke_off_at', TIME),
     sa.Column('sent_at', TIME),
     sa.Column('verify_until', TIME),
     sa.Column('finished_at', TIME),

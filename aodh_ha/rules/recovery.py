@@ -49,6 +49,9 @@ class Attempt:
     """When the newer heartbeat came, from which on the step's ``hold`` counts."""
     dry_run: bool = False
     """The action was not made; all else was done as if."""
+    broke_off_at: float | None = None
+    """When the call came back without an answer: from then on it is known within a while whether
+    the cloud took it. None while it may still be under way."""
     proof: dict[str, Any] = field(default_factory=dict)
     """What the server had before and after; see rules.preservation."""
 

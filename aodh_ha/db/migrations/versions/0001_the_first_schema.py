@@ -277,6 +277,7 @@ def upgrade() -> None:
         sa.Column('action', sa.String(length=64), nullable=False),
         sa.Column('status', sa.String(length=16), nullable=False),
         sa.Column('intended_at', sa.Double(), nullable=False),
+        sa.Column('broke_off_at', sa.Double(), nullable=True),
         sa.Column('sent_at', sa.Double(), nullable=True),
         sa.Column('verify_until', sa.Double(), nullable=True),
         sa.Column('finished_at', sa.Double(), nullable=True),
