@@ -9,6 +9,8 @@ import collections
 import functools
 import os
 import sys
+import tarfile
+import tempfile
 import threading
 import time
 
@@ -16,12 +18,15 @@ import nova.conf
 from nova import context as nova_context
 from nova import exception, objects
 from nova.compute import power_state, task_states
+from nova.image import glance
+from nova.objects import diagnostics as diagnostics_obj
 from nova.virt import driver, fake, hardware
 from nova.virt import event as virtevent
 from oslo_log import log as logging
 
 sys.path.append(os.environ['DEVCLOUD_HOME'])
 from guests import machine as machines
+from guests import processes
 from guests.machine import PAUSED, RUNNING, SHUTDOWN, SUSPENDED, Machine
 
 CONF = nova.conf.CONF
@@ -29,6 +34,10 @@ LOG = logging.getLogger(__name__)
 
 GRACE = float(os.environ.get('DEVCLOUD_SHUTDOWN_TIMEOUT', '5'))
 """Seconds a guest has to shut down; Nova's own default of 60 s would make every test wait."""
+
+SMALLEST_DISK = tarfile.RECORDSIZE
+"""Bytes of the smallest image that has a root disk in it, as `snapshot` makes them; `tiny` has
+none."""
 
 METADATA_INTERVAL = 2.0
 """Seconds after which a changed server metadata is seen in the guest at the latest."""
@@ -173,14 +182,24 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
             context, instance, image_meta, injected_files, admin_password, allocations,
             network_info, block_device_info, power_on, accel_info,
         )  # fmt: skip
+        machine = self._create(instance, block_device_info)
+        if image_meta and 'size' in image_meta and (image_meta.size or 0) >= SMALLEST_DISK:
+            with tempfile.TemporaryFile() as file:
+                glance.API().download(context, image_meta.id, data=file)
+                file.seek(0)
+                machine.unpack(file)
+        if power_on:
+            self._boot(instance, self._kind(instance, machine))
+
+    def _create(self, instance, block_device_info, source=None):
+        """The guest with its disks; the root disk is fresh, or a copy of another machine's."""
         machine = self._machine(instance)
         machine.kill()
         volumes, root_device = self._volumes(block_device_info)
-        machine.create(instance.display_name, volumes, root_device)
+        machine.create(instance.display_name, volumes, root_device, source and source.root)
         machine.save(instance_name=instance.name, project_id=instance.project_id)
         self._write_metadata(instance)
-        if power_on:
-            self._boot(instance, self._kind(instance, machine))
+        return machine
 
     @staticmethod
     def _kind(instance, machine):
@@ -221,12 +240,13 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
         self._boot(instance, kind)
 
     def power_off(self, instance, timeout=0, retry_interval=0):
-        machine = self._known(instance)
-        if machine.power() != SHUTDOWN and timeout:
-            machine.shutdown(min(timeout, GRACE))
-        machine.kill()
-        machine.save(state=SHUTDOWN)
-        super().power_off(instance, timeout, retry_interval)
+        with self.locks[instance.uuid]:
+            machine = self._known(instance)
+            if machine.power() != SHUTDOWN and timeout:
+                machine.shutdown(min(timeout, GRACE))
+            machine.kill()
+            machine.save(state=SHUTDOWN)
+            super().power_off(instance, timeout, retry_interval)
 
     @ordered
     def power_on(
@@ -297,6 +317,8 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
         if destroy_disks:
             self._machine(instance).remove()
 
+    # Cold migration: power off here, a copy of the disk there, and one of both is removed
+
     def migrate_disk_and_power_off(
         self,
         context,
@@ -309,6 +331,70 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
         retry_interval=0,
     ):
         self.power_off(instance, timeout, retry_interval)
+
+    def finish_migration(
+        self,
+        context,
+        migration,
+        instance,
+        disk_info,
+        network_info,
+        image_meta,
+        resize_instance,
+        allocations,
+        block_device_info=None,
+        power_on=True,
+        share_info=None,
+    ):
+        with self.locks[instance.uuid]:
+            self._arrive(migration, instance, block_device_info, power_on)
+
+    def _arrive(self, migration, instance, block_device_info, power_on):
+        self.resources.claim(
+            vcpus=instance.flavor.vcpus,
+            mem=instance.flavor.memory_mb,
+            disk=instance.flavor.root_gb,
+        )
+        self.instances[instance.uuid] = fake.FakeInstance(
+            instance.name, power_state.SHUTDOWN, instance.uuid
+        )
+        source = Machine(os.environ['DEVCLOUD_STATE'], migration.source_compute, instance.uuid)
+        self._create(instance, block_device_info, source)
+        if power_on:
+            self._boot(instance, 'migrate')
+
+    def finish_revert_migration(
+        self,
+        context,
+        instance,
+        network_info,
+        migration,
+        block_device_info=None,
+        power_on=True,
+        share_info=None,
+    ):
+        super().finish_revert_migration(
+            context, instance, network_info, migration, block_device_info, power_on, share_info
+        )
+        if power_on:
+            self.power_on(context, instance, network_info, block_device_info)
+
+    # confirm_migration() of the fake driver destroys what is left on the source host.
+
+    # Snapshots: an image is the archive of a root disk
+
+    def snapshot(self, context, instance, image_id, update_task_state):
+        machine = self._known(instance)
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        with tempfile.TemporaryFile() as file:
+            machine.pack(file)
+            file.seek(0)
+            update_task_state(
+                task_state=task_states.IMAGE_UPLOADING,
+                expected_state=task_states.IMAGE_PENDING_UPLOAD,
+            )
+            metadata = {'disk_format': 'raw', 'container_format': 'bare'}
+            glance.API().update(context, image_id, metadata, file)
 
     # Volumes
 
@@ -345,6 +431,23 @@ class DevcloudDriver(fake.FakeDriverWithoutFakeNodes):
 
     def get_console_output(self, context, instance):
         return self._known(instance).console_tail()
+
+    def get_instance_diagnostics(self, instance):
+        """What is measured here: the power state and the processes' CPU time."""
+        machine = self._known(instance)
+        found = diagnostics_obj.Diagnostics(
+            state=power_state.STATE_MAP[STATES[machine.power()]],
+            driver='libvirt',  # the API's schema knows only Nova's own drivers
+            hypervisor='devcloud',
+            hypervisor_os='linux',
+            uptime=int(time.time() - machine.record.get('booted_at', time.time())),
+            config_drive=True,
+        )
+        found.add_cpu(id=0, time=int(processes.cpu_seconds(machine.folder) * 1e9))
+        found.memory_details = diagnostics_obj.MemoryDiagnostics(
+            maximum=instance.flavor.memory_mb, used=0
+        )
+        return found
 
 
 def _volume_id(connection_info):

@@ -8,6 +8,7 @@ import sys
 from cloud import lifecycle
 from cloud.configs.clients import CLOUDS, openrc
 from cloud.install import InstallError
+from cloud.process import StopError
 from cloud.settings import OFFSETS, Settings, UsageError, load
 from cloud.waiting import NotReadyError
 
@@ -29,6 +30,7 @@ variables (`up` remembers them in the state folder; only DEVCLOUD_STATE must be 
   DEVCLOUD_HA_BIN     where its programs are              (<repository>/.venv/bin)
   DEVCLOUD_DATABASE   aodh-ha's: sqlite, mariadb or a URL (sqlite)
   DEVCLOUD_PUBLISHER  its meters by ceilometer or gnocchi (ceilometer)
+  DEVCLOUD_STORM      silent guests that make a storm     (20)
 
 ports, counted from DEVCLOUD_PORT:
 """
@@ -88,6 +90,9 @@ def _dispatch(s: Settings, args: argparse.Namespace, rest: list[str]) -> int:
     if not s.state.exists() and args.verb != 'up':
         print(f'devcloud: {s.state} does not exist: nothing to do')
         return 0 if args.verb in ('down', 'wipe') else 1
+    # Before anything is written or removed: DEVCLOUD_STATE may name somebody's home.
+    if s.state.exists() and not s.ours() and any(s.state.iterdir()):
+        raise UsageError(f'{s.state} is not empty, and no devcloud made it; choose another folder')
     with lifecycle.alone(s):
         if args.verb in ('up', 'down', 'wipe'):
             getattr(lifecycle, args.verb)(s)
@@ -107,7 +112,7 @@ def main() -> int:
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
     try:
         return _dispatch(load(), args, rest)
-    except (UsageError, InstallError, NotReadyError) as error:
+    except (UsageError, InstallError, NotReadyError, StopError) as error:
         print(f'devcloud: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

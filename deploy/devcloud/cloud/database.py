@@ -2,8 +2,10 @@
 
 import base64
 import concurrent.futures
+import dataclasses
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -70,27 +72,45 @@ def _label(command: Command) -> str:
     return ' '.join([pathlib.Path(words[0]).name, *short[:3]])
 
 
-def once(s: Settings, stamp: str, *lines: Sequence[Command]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Once:
+    """A command that runs once in a state's life.
+
+    `databases` are empty before and have its tables after. MariaDB cannot take back half of
+    a migration: when one was cut short they are dropped, and it begins anew.
+    """
+
+    command: Command
+    databases: tuple[str, ...] = ()
+
+
+def once(s: Settings, *lines: Sequence[Once]) -> None:
     """Run lines of commands side by side, in order within a line, and each only once a state."""
 
-    def work(number: int, commands: Sequence[Command]) -> None:
-        for position, command in enumerate(commands):
-            done = s.done / f'{stamp}-{number}-{position}'
-            if not done.exists():
-                run(s, *command)
-                done.touch()
+    def work(commands: Sequence[Once]) -> None:
+        for item in commands:
+            stamp = s.done / _label(item.command).replace(' ', '-')
+            begun = stamp.with_suffix('.begun')
+            if stamp.exists():
+                continue
+            if begun.exists():
+                _recreate(s, item.databases)
+            begun.touch()
+            run(s, *item.command)
+            begun.rename(stamp)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(work, number, line) for number, line in enumerate(lines)]
-        for job in jobs:
+        for job in [pool.submit(work, line) for line in lines]:
             job.result()
 
 
 def install_mariadb(s: Settings) -> None:
     """Make MariaDB's own tables, as the current user."""
     folder = s.data / 'mysql'
-    if (folder / 'mysql').exists():
+    stamp = s.done / 'mariadb'
+    if stamp.exists():
         return
+    shutil.rmtree(folder, ignore_errors=True)  # half of them, of an `up` that was interrupted
     run(
         s,
         '/usr/bin/mariadb-install-db',
@@ -100,6 +120,7 @@ def install_mariadb(s: Settings) -> None:
         '--auth-root-authentication-method=normal',
         *_user(),
     )
+    stamp.touch()
 
 
 def _user() -> list[str]:
@@ -112,45 +133,58 @@ def create_databases(s: Settings) -> None:
         f"CREATE USER IF NOT EXISTS 'devcloud'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
         "GRANT ALL ON *.* TO 'devcloud'@'127.0.0.1';"
     )
+    _sql(s, sql)
+
+
+def _recreate(s: Settings, databases: Sequence[str]) -> None:
+    if databases:
+        _sql(s, ''.join(f'DROP DATABASE {name}; CREATE DATABASE {name};' for name in databases))
+
+
+def _sql(s: Settings, text: str) -> None:
     socket = f'--socket={s.data}/mysql.sock'
-    run(s, 'mariadb', '--no-defaults', '--user=root', socket, '-e', sql)
+    run(s, 'mariadb', '--no-defaults', '--user=root', socket, '-e', text)
 
 
 def migrate(s: Settings) -> None:
     """Make every project's schema, and Keystone's keys and first user."""
     make_keystone_keys(s)
-    url = s.auth_url
+    url, cell0 = s.auth_url, s.mariadb_url('nova_cell0')
     keystone = _with(s, 'keystone-manage', 'keystone/keystone.conf')
     nova = _with(s, 'nova-manage', 'nova/nova.conf')
     neutron = _with(s, 'neutron-db-manage', 'neutron/neutron.conf', 'neutron/ml2_conf.ini')
     once(
         s,
-        'schema',
         [
-            keystone('db_sync'),
-            keystone(
-                'bootstrap',
-                f'--bootstrap-password={PASSWORD}',
-                f'--bootstrap-region-id={REGION}',
-                f'--bootstrap-public-url={url}',
-                f'--bootstrap-internal-url={url}',
-                f'--bootstrap-admin-url={url}',
+            Once(keystone('db_sync'), ('keystone',)),
+            Once(
+                keystone(
+                    'bootstrap',
+                    f'--bootstrap-password={PASSWORD}',
+                    f'--bootstrap-region-id={REGION}',
+                    f'--bootstrap-public-url={url}',
+                    f'--bootstrap-internal-url={url}',
+                    f'--bootstrap-admin-url={url}',
+                )
             ),
-            _with(s, 'heat-manage', 'heat/heat.conf')('db_sync'),
+            Once(_with(s, 'heat-manage', 'heat/heat.conf')('db_sync'), ('heat',)),
         ],
         [
-            nova('api_db', 'sync'),
-            nova('cell_v2', 'map_cell0', f'--database_connection={s.mariadb_url("nova_cell0")}'),
-            nova('cell_v2', 'create_cell', '--name=cell1'),
-            nova('db', 'sync'),
-            _with(s, 'aodh-dbsync', 'aodh/aodh.conf')(),
+            Once(nova('api_db', 'sync'), ('nova_api',)),
+            Once(nova('cell_v2', 'map_cell0', f'--database_connection={cell0}')),
+            Once(nova('cell_v2', 'create_cell', '--name=cell1')),
+            Once(nova('db', 'sync'), ('nova', 'nova_cell0')),
+            Once(_with(s, 'aodh-dbsync', 'aodh/aodh.conf')(), ('aodh',)),
         ],
-        [neutron('upgrade', 'heads')],
+        [Once(neutron('upgrade', 'heads'), ('neutron',))],
         [
-            _with(s, 'glance-manage', 'glance/glance-api.conf')('db_sync'),
-            _with(s, 'placement-manage', 'placement/placement.conf')('db', 'sync'),
-            _with(s, 'gnocchi-upgrade', 'gnocchi/gnocchi.conf')(),
-            _with(s, 'cinder-manage', 'cinder/cinder.conf')('db', 'sync'),
+            Once(_with(s, 'glance-manage', 'glance/glance-api.conf')('db_sync'), ('glance',)),
+            Once(
+                _with(s, 'placement-manage', 'placement/placement.conf')('db', 'sync'),
+                ('placement',),
+            ),
+            Once(_with(s, 'gnocchi-upgrade', 'gnocchi/gnocchi.conf')(), ('gnocchi',)),
+            Once(_with(s, 'cinder-manage', 'cinder/cinder.conf')('db', 'sync'), ('cinder',)),
         ],
     )
 
@@ -184,6 +218,6 @@ def upgrade_aodh_ha(s: Settings) -> None:
 def prepare_telemetry(s: Settings) -> None:
     """Make what Ceilometer and aodh-ha need in Gnocchi: resource types and archive policies."""
     conf = s.etc / 'ceilometer/ceilometer.conf'
-    once(s, 'ceilometer', [[s.bin / 'ceilometer-upgrade', '--config-file', conf]])
+    once(s, [Once([s.bin / 'ceilometer-upgrade', '--config-file', conf])])
     if s.ha != 'none':
         run(s, s.ha_bin / 'aodh-ha', 'telemetry', 'prepare', env=ha_environment(s))

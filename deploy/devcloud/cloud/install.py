@@ -30,8 +30,8 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
-apt-get update
-apt-get install -y --no-install-recommends "$@"
+apt-get -o DPkg::Lock::Timeout=600 update
+apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$@"
 if [ -d /run/systemd/system ]; then
     systemctl disable mariadb.service rabbitmq-server.service epmd.socket epmd.service || true
 fi
@@ -121,8 +121,10 @@ def _virtual_environment(s: Settings) -> None:
     with step(f'virtual environment {s.venv}'):
         if not (s.bin / 'python').exists():
             _run(s, 'venv', sys.executable, '-m', 'venv', s.venv)
-        _run(s, 'venv', s.bin / 'python', '-m', 'pip', 'install', '-q', 'uv')
-        _run(s, 'venv', *_uv(s), '-r', requirements, '-c', constraints)
+        pip = (s.bin / 'python', '-m', 'pip', 'install', '-q', '--disable-pip-version-check')
+        _run(s, 'venv', *pip, '-c', constraints, 'uv')
+        # Else 28 services would compile the same modules at once, at their first start.
+        _run(s, 'venv', *_uv(s), '--compile-bytecode', '-r', requirements, '-c', constraints)
     stamp.write_text(want)
 
 

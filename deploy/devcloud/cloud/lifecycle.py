@@ -36,6 +36,7 @@ def start(s: Settings, wanted: Iterable[Service]) -> list[Service]:
     for service in wanted:
         if service.name in s.skip or process.pid_of(s, service.name):
             continue
+        process.stop(s, [service.name], signal.SIGKILL)  # what it left when it died
         if service.port and busy(service.port):
             raise UsageError(
                 f'port {service.port}, which {service.name} needs, is used by another program; '
@@ -77,15 +78,18 @@ _READERS = {
     'database': ('aodh-ha-', 'ceilometer-'),
     'publisher': ('aodh-ha-', 'ceilometer-'),
     'ha_bin': ('aodh-ha-',),
+    'storm': ('aodh-ha-',),
 }
 """Which services, by the beginning of their names, read a setting."""
 
 
+def _running(s: Settings) -> list[str]:
+    return [n for n in process.recorded(s) if process.pid_of(s, n)]
+
+
 def _stop_outdated(s: Settings, changed: set[str]) -> None:
     """Stop what these settings no longer ask for, and what has to read changed ones."""
-    running = [n for n in process.recorded(s) if process.pid_of(s, n)]
-    if running and changed & {'port', 'venv'}:
-        raise UsageError('DEVCLOUD_PORT and DEVCLOUD_VENV change only after `devcloud down`')
+    running = _running(s)
     wanted = {x.name for x in services.everything(s)}
     readers = tuple(name for setting in changed for name in _READERS.get(setting, ()))
     outdated = [n for n in running if n not in wanted or n.startswith(readers)]
@@ -96,18 +100,23 @@ def _stop_outdated(s: Settings, changed: set[str]) -> None:
 
 def up(s: Settings) -> None:
     """Install what is missing, start what is down, and wait until the cloud can be used."""
+    changed = s.changed()
+    if changed & {'port', 'venv'} and _running(s):
+        raise UsageError('DEVCLOUD_PORT and DEVCLOUD_VENV change only after `devcloud down`')
+    if not s.ours():
+        s.save()
     files.make_folders(s)
     install(s)
     files.write_files(s)
-    _stop_outdated(s, s.save())
+    _stop_outdated(s, changed)
+    s.save()  # not earlier: an `up` that was interrupted must find the change again
     database.install_mariadb(s)
     (epmd, rabbitmq), mariadb = services.queue(s), services.mariadb(s)
     start(s, [epmd])
     ready(s, [epmd])
-    start(s, [rabbitmq])
-    if start(s, [mariadb]):
-        ready(s, [mariadb])
-        database.create_databases(s)
+    start(s, [rabbitmq, mariadb])
+    ready(s, [mariadb])
+    database.create_databases(s)
     database.migrate(s)
 
     apis, daemons = services.apis(s), services.daemons(s)
@@ -148,18 +157,23 @@ def up(s: Settings) -> None:
 
 def down(s: Settings) -> None:
     """Stop everything that was started here, guests included; what is stored stays."""
-    guests(s, 'down')
+    left = guests(s, 'down')
     names = process.recorded(s)
     base = [x.name for x in (*services.queue(s), services.mariadb(s))]
     process.stop(s, [n for n in names if n not in base])
     process.stop(s, ['rabbitmq'])
     process.stop(s, ['mariadb', 'epmd'])
+    if left:
+        raise NotReadyError('the services are down, but not all guests: see above')
     say(f'down after {elapsed():.0f} s')
 
 
 def wipe(s: Settings) -> None:
-    """Stop everything and remove the state folder; the virtual environment stays."""
-    down(s)
+    """Kill everything and remove the state folder; the virtual environment stays."""
+    # First the hosts, which would start a guest again.
+    process.stop(s, process.recorded(s), signal.SIGKILL)
+    if guests(s, 'kill'):
+        raise NotReadyError(f'not all guests ended: {s.state} stays')
     shutil.rmtree(s.state)
     say(f'removed {s.state}')
 

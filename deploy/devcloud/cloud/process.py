@@ -5,13 +5,17 @@ import pathlib
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cloud.progress import say
 from cloud.settings import Settings
 
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL."""
+
+
+class StopError(Exception):
+    """Processes that do not end even by SIGKILL: a fault of the machine's."""
 
 
 def _stat(pid: int | str) -> list[str]:
@@ -55,34 +59,79 @@ def recorded(s: Settings) -> list[str]:
 
 
 def stop(s: Settings, names: Iterable[str], sig: signal.Signals = signal.SIGTERM) -> list[str]:
-    """Signal the services' process groups and wait until they are gone; returns who ran."""
-    live = {}
-    for name in names:
-        pid = pid_of(s, name)
-        if pid is None:
-            (s.run / name).unlink(missing_ok=True)
-            continue
-        live[name] = pid
-        _signal_group(pid, sig)
-    ran = list(live)
+    """Signal the services and wait until nothing of their sessions is left; returns who ran.
+
+    A service whose leader died by itself may have left workers, which hold its port.
+    """
+    names = list(names)
+    ran = [name for name in names if pid_of(s, name)]
+    leaders = {name: pid for name in names if (pid := _session_of(s, name))}
+    for name, pid in leaders.items():
+        if name in ran and sig != signal.SIGKILL:
+            _signal(os.killpg, pid, sig)
+        else:
+            _signal_all(_sessions({pid}), sig)
     end = time.monotonic() + GRACE
-    while live and time.monotonic() < end:
-        for name, pid in list(live.items()):
-            _reap(pid)
-            if pid_of(s, name) is None:
-                del live[name]
+    while (left := _sessions(set(leaders.values()))) and time.monotonic() < end:
+        time.sleep(0.1)
+    if left:
+        late = [name for name, pid in leaders.items() if pid in left]
+        say(f'  {" ".join(late)} did not stop within {GRACE:.0f} s: SIGKILL')
+    end = time.monotonic() + GRACE
+    while left and time.monotonic() < end:
+        _signal_all(left, signal.SIGKILL)
         time.sleep(0.05)
-    for name, pid in live.items():
-        say(f'  {name} did not stop within {GRACE:.0f} s: SIGKILL')
-        _signal_group(pid, signal.SIGKILL)
-    for name in ran:
+        left = _sessions(set(leaders.values()))
+    if left:
+        raise StopError(f'processes survive SIGKILL: {left}')
+    for name in names:
         (s.run / name).unlink(missing_ok=True)
     return ran
 
 
-def _signal_group(pid: int, sig: signal.Signals) -> None:
+def _session_of(s: Settings, name: str) -> int | None:
+    """The session that a service was started in, unless its number is a stranger's by now."""
     try:
-        os.killpg(pid, sig)
+        pid, born = (s.run / name).read_text().split()
+    except (OSError, ValueError):
+        return None
+    try:
+        return int(pid) if _stat(pid)[_START_TIME] == born else None
+    except (OSError, IndexError):
+        return int(pid)  # the leader is gone; while others are in its session, nobody gets the pid
+
+
+def _sessions(leaders: set[int]) -> dict[int, list[int]]:
+    """The living processes of these sessions, by session; children of ours are buried."""
+    found: dict[int, list[int]] = {}
+    if not leaders:
+        return found
+    for entry in os.listdir('/proc'):
+        if not entry.isdecimal():
+            continue
+        try:
+            fields = _stat(entry)
+        except (OSError, IndexError):
+            continue
+        session = int(fields[_SESSION])
+        if session not in leaders:
+            continue
+        if fields[_STATE] == 'Z':
+            _reap(int(entry))
+        else:
+            found.setdefault(session, []).append(int(entry))
+    return found
+
+
+def _signal_all(sessions: Mapping[int, list[int]], sig: signal.Signals) -> None:
+    for pids in sessions.values():
+        for pid in pids:
+            _signal(os.kill, pid, sig)
+
+
+def _signal(send: Callable[[int, int], None], pid: int, sig: signal.Signals) -> None:
+    try:
+        send(pid, sig)
     except ProcessLookupError:
         pass  # it ended between the look and the signal
 

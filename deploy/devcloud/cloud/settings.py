@@ -60,6 +60,7 @@ class Settings:
     ha_bin: pathlib.Path = REPO / '.venv' / 'bin'
     database: str = 'sqlite'
     publisher: str = 'ceilometer'
+    storm: int = 20
 
     @property
     def etc(self) -> pathlib.Path:
@@ -85,6 +86,11 @@ class Settings:
     def done(self) -> pathlib.Path:
         """Stamps of what is done once in a state's life."""
         return self.state / 'done'
+
+    @property
+    def pages(self) -> pathlib.Path:
+        """What aodh-ha told a person, by its hook `page`."""
+        return self.data / 'pages.jsonl'
 
     @property
     def bin(self) -> pathlib.Path:
@@ -120,22 +126,33 @@ class Settings:
             return self.mariadb_url('aodh_ha')
         return self.database
 
-    def save(self) -> set[str]:
-        """Write the settings into the state; returns the names of those that changed."""
+    def _text(self) -> str:
         fields = dataclasses.asdict(self)
         del fields['state']  # a state folder may be moved while it is down
-        text = json.dumps(fields, indent=1, default=str)
+        return json.dumps(fields, indent=1, default=str) + '\n'
+
+    def changed(self) -> set[str]:
+        """Names of the settings that differ from those in the state; none in a new one."""
         before = _saved(self.state)
-        (self.state / 'settings.json').write_text(text + '\n')
-        return {k for k, v in json.loads(text).items() if before and before.get(k) != v}
+        return {k for k, v in json.loads(self._text()).items() if before and before.get(k) != v}
+
+    def save(self) -> None:
+        """Write the settings into the state, which makes the folder ours."""
+        new = self.state / 'settings.json.new'
+        new.write_text(self._text())
+        new.replace(self.state / 'settings.json')
+
+    def ours(self) -> bool:
+        """Whether a devcloud made the state folder: only then may its content be removed."""
+        return {'port', 'venv', 'ha_bin'} <= _saved(self.state).keys()
 
 
 def _saved(state: pathlib.Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((state / 'settings.json').read_text())
-    except FileNotFoundError:
+        found = json.loads((state / 'settings.json').read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -184,4 +201,5 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         ha_bin=pathlib.Path(value('ha_bin', Settings.ha_bin)).absolute(),
         database=database,
         publisher=publisher,
+        storm=number('storm', Settings.storm, 1, 100000),
     )

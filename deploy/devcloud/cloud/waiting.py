@@ -23,9 +23,13 @@ def busy(port: int) -> bool:
         return sock.connect_ex(('127.0.0.1', port)) == 0
 
 
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""What listens on loopback is not asked through the caller's proxy."""
+
+
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=20):
+        with _DIRECT.open(url, timeout=20):
             return True
     except urllib.error.HTTPError as error:
         with error:

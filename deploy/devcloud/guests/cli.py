@@ -23,6 +23,8 @@ SIMPLE = {
     'service-hangs': (faults.service_hangs, 'SIGSTOP to the service'),
     'agent-dies': (faults.agent_dies, 'SIGKILL to the guest agent'),
     'freeze': (faults.freeze, 'SIGSTOP to the whole guest'),
+    'shuts-down': (faults.shuts_down, 'poweroff inside the guest, which Nova was not asked for'),
+    'crashes': (faults.crashes, 'SIGKILL to the whole guest, as if its hypervisor had crashed'),
     'heal': (faults.heal, 'undo what can be undone without a boot'),
 }
 
@@ -72,11 +74,14 @@ def show(rows: list[dict[str, object]]) -> None:
         print('  '.join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
 
 
-def down(state: pathlib.Path) -> None:
-    """Stop all guests; their hosts will start them again, as after a planned maintenance."""
+def down(state: pathlib.Path, resume: bool = True) -> None:
+    """Stop all guests; their hosts will start them again, as after a planned maintenance.
+
+    Without `resume` they are not coming back, and there is no time for an orderly end.
+    """
     for m in machine.machines(state):
         power = m.power()
-        if power != machine.SHUTDOWN:
+        if resume and power != machine.SHUTDOWN:
             m.save(resume=True)  # first, or Nova would take the end for the guest's own
             if power == machine.RUNNING:
                 m.shutdown(GRACE)
@@ -91,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     listing = verbs.add_parser('guests', help='list the guests')
     listing.add_argument('--json', action='store_true', help='one JSON array')
     verbs.add_parser('down', help='stop all guests until their hosts start again')
+    verbs.add_parser('kill', help='SIGKILL to all guests, for good')
     fault = verbs.add_parser('fault', help='break something')
     names = fault.add_subparsers(dest='fault', required=True, metavar='NAME')
     for name, (_, text) in SIMPLE.items():
@@ -144,8 +150,8 @@ def main() -> int:
         if args.verb == 'guests':
             rows = table(state)
             print(json.dumps(rows, indent=1)) if args.json else show(rows)
-        elif args.verb == 'down':
-            down(state)
+        elif args.verb in ('down', 'kill'):
+            down(state, resume=args.verb == 'down')
         else:
             print(inject(state, args))
     except faults.FaultError as error:

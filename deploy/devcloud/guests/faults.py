@@ -71,6 +71,22 @@ def freeze(machine: Machine) -> None:
     _wait(lambda: processes.stopped(*machine.init), 'the guest freezes')
 
 
+def shuts_down(machine: Machine) -> None:
+    """`poweroff` inside the guest: in order, but on nobody's request to Nova."""
+    pid, start_time = machine.init
+    if not processes.alive(pid, start_time):
+        raise FaultError(f'{machine.uuid}: it does not run')
+    os.kill(pid, signal.SIGTERM)
+    _wait(lambda: not processes.alive(pid, start_time), 'the guest shuts down')
+
+
+def crashes(machine: Machine) -> None:
+    """The guest is gone at once, as when its hypervisor's process is killed."""
+    if not machine.alive():
+        raise FaultError(f'{machine.uuid}: it does not run')
+    machine.kill()
+
+
 def panic(machine: Machine, healed_by: str) -> None:
     """The guest's kernel panics, again at each boot that is weaker than `healed_by`."""
     if not machine.alive():

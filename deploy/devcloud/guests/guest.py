@@ -122,9 +122,10 @@ class Init:
                 return
             if not pid:
                 return
-            for name, known in self.pids.items():
+            for name, known in list(self.pids.items()):
                 if known == pid:
                     self.log(f'{name}: ended, wait status {status}')
+                    del self.pids[name]  # the number may be a stranger's from now on
 
     def stop(self) -> None:
         """End everything in the order opposite to the boot's."""

@@ -22,10 +22,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import uuid as uuids
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from guests import processes
 
@@ -34,7 +35,15 @@ IMAGE = HERE / 'image'
 
 RUNNING, PAUSED, SUSPENDED, SHUTDOWN = 'running', 'paused', 'suspended', 'shutdown'
 
-STRENGTH = {'soft': 1, 'start': 2, 'hard': 2, 'rebuild': 3, 'evacuate': 3, 'spawn': 3}
+STRENGTH = {
+    'soft': 1,
+    'start': 2,
+    'hard': 2,
+    'migrate': 2,
+    'rebuild': 3,
+    'evacuate': 3,
+    'spawn': 3,
+}
 """A panic that is healed by one kind of boot is healed by the stronger ones, too."""
 
 FAKETIME = (
@@ -141,8 +150,14 @@ class Machine:
 
     # Its disks and its config drive
 
-    def create(self, name: str, volumes: dict[str, str], root_device: str = '') -> None:
-        """Make the disks: a fresh root disk, unless the root is on a volume.
+    def create(
+        self,
+        name: str,
+        volumes: dict[str, str],
+        root_device: str = '',
+        content: pathlib.Path | None = None,
+    ) -> None:
+        """Make the disks: a root disk, fresh or with this content, unless the root is a volume.
 
         `volumes` maps device names such as vdb to volume ids.
         """
@@ -154,12 +169,25 @@ class Machine:
             self.attach(device, volume)
         if root_device in volumes:
             self.root.symlink_to(self._volume(volumes[root_device]))
+        elif content and content.is_dir():
+            shutil.copytree(content, self.root, symlinks=True)
         else:
             self.root.mkdir()
         if not (self.root / 'etc' / 'aodh-ha').exists():
             shutil.copytree(IMAGE, self.root, dirs_exist_ok=True)
         self.save(uuid=self.uuid, host=self.host, name=name, state=SHUTDOWN,
                   root_device=root_device)  # fmt: skip
+
+    def pack(self, file: BinaryIO) -> None:
+        """Write the root disk's content, as a snapshot has it."""
+        with tarfile.open(fileobj=file, mode='w') as archive:
+            archive.add(self.root, '.')
+
+    def unpack(self, file: BinaryIO) -> None:
+        """Put a snapshot's content on the root disk, unless that is a volume: Cinder filled it."""
+        if not self.root.is_symlink():
+            with tarfile.open(fileobj=file) as archive:
+                archive.extractall(self.root, filter='tar')
 
     @staticmethod
     def _unlink(path: pathlib.Path) -> None:

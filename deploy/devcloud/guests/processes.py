@@ -15,7 +15,12 @@ MARKER = 'DEVCLOUD_GUEST_FOLDER'
 KILL_TIMEOUT = 10.0
 """Seconds after which processes that survive SIGKILL are a fault of the machine's."""
 
-_STATE, _START_TIME = 0, 19  # in /proc/<pid>/stat, counted from the third field
+_STATE, _USER_TIME, _SYSTEM_TIME, _START_TIME = (
+    0,
+    11,
+    12,
+    19,
+)  # in /proc/<pid>/stat, counted from the third field
 
 
 def _stat(pid: int) -> list[str]:
@@ -55,6 +60,13 @@ def members(folder: pathlib.Path | str) -> list[int]:
             if wanted in b'\0' + environ:
                 found.append(int(entry))
     return found
+
+
+def cpu_seconds(folder: pathlib.Path | str) -> float:
+    """CPU time of the processes that a guest has now."""
+    stats = [s for s in map(_stat, members(folder)) if s]
+    ticks = sum(int(s[_USER_TIME]) + int(s[_SYSTEM_TIME]) for s in stats)
+    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def signal_all(folder: pathlib.Path | str, number: signal.Signals) -> int:

@@ -1,7 +1,9 @@
 """aodh-ha itself."""
 
+import shlex
+
 from cloud.configs.ini import auth, authtoken, render
-from cloud.settings import Settings
+from cloud.settings import HOME, Settings
 
 
 def files(s: Settings) -> dict[str, str]:
@@ -18,6 +20,17 @@ def _aodh_ha(s: Settings) -> dict:
             'public_url': s.url('aodh-ha'),
         },
         'publisher': {'driver': s.publisher, 'interval': s.interval},
+        'worker': {'reconcile_interval': 5},
+        'guards': {'storm_minimum': s.storm},
+        'hooks': {'names': 'fence,page'},
+        'hook:fence': {'command': _hook(s, 'fence', s.state), 'timeout': 60},
+        'hook:page': {'command': _hook(s, 'page', s.pages), 'timeout': 10},
+        'notifications': {'hook': 'page'},
         'service_credentials': auth(s, 'aodh-ha'),
         **authtoken(s, 'aodh-ha'),
     }
+
+
+def _hook(s: Settings, name: str, argument: object) -> str:
+    words = (s.ha_bin / 'python', HOME / 'hooks' / f'{name}.py', argument)
+    return ' '.join(shlex.quote(str(w)) for w in words)
