@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -331,6 +332,10 @@ def _register_hooks(conf: cfg.ConfigOpts) -> None:
         group = conf[_register_hook(conf, name)]
         if bool(group.command) == bool(group.url):
             raise ConfigurationError(f'[{HOOK}{name}] must have either a command or a url')
+        try:
+            shlex.split(group.command or '')
+        except ValueError as e:
+            raise ConfigurationError(f'[{HOOK}{name}] command: {e}') from None
     wanted = conf.notifications.hook
     if wanted and wanted not in conf.hooks.names:
         raise ConfigurationError(
