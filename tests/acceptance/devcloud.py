@@ -95,6 +95,7 @@ class Devcloud:
         self.demo = openstack.connect(cloud='devcloud')
         self.other = openstack.connect(cloud='devcloud-other')
         self.api = Client(self.demo.session)
+        self.operator = Client(self.admin.session)
         self.aodh = Aodh(self.demo.session)
         self.gnocchi = gnocchiclient.Client(self.admin.session)
 
@@ -133,7 +134,7 @@ class Devcloud:
         self,
         names: Iterable[str],
         *,
-        policy: str = 'ladder',
+        policy: str | dict[str, str] = 'ladder',
         volume: bool = False,
         triggers: dict[str, str] | None = None,
     ) -> dict[str, 'Guest']:
@@ -141,7 +142,7 @@ class Devcloud:
 
         def make(name: str) -> Guest:
             guest = self.guest(name, volume=volume)
-            guest.enroll(policy)
+            guest.enroll(policy if isinstance(policy, str) else policy[name])
             guest.alarm((triggers or {}).get(name, 'heartbeat'))
             wait(lambda: guest.measures()[-1:] == [0.0], f'a measure of {name}', 120)
             return guest

@@ -1,0 +1,127 @@
+"""The worker is killed with -9 at each boundary of the engine, in each recovery, once.
+
+Every recovery takes its worker down six times, and with it whatever else that worker held.
+Counted from Nova's own log: nothing is lost, nothing is done twice. The table is printed.
+"""
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.devcloud import Devcloud, Guest
+from tests.acceptance.instance import Instance, instance
+from tests.functional import databases
+
+BOUNDARIES = (
+    'before-intent',
+    'after-intent',
+    'after-send',
+    'after-answer',
+    'verifying',
+    'before-finish',
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step, what it heals, and Nova's log of it."""
+
+    step: str
+    fault: tuple[str, ...]
+    logged: list[str]
+    trigger: str = 'heartbeat'
+
+
+CASES = {
+    'service-restart': Case('action: service.restart', ('service-dies',), [], 'service'),
+    'soft': Case('action: server.reboot, type: soft', ('panic', '--healed-by', 'soft'), ['reboot']),
+    'hard': Case('action: server.reboot, type: hard', ('freeze',), ['reboot']),
+    'start': Case('action: server.start', ('crashes',), ['stop', 'start']),
+    'rebuild': Case('action: server.rebuild', ('panic', '--healed-by', 'rebuild'), ['rebuild']),
+    'migrate': Case(
+        'action: server.migrate', ('panic', '--healed-by', 'hard'), ['migrate', 'confirmResize']
+    ),
+}
+WORKERS = {'sqlite': 1, 'mariadb': 2, 'postgresql': 4}
+
+
+def document(name: str) -> str:
+    """A policy with the case's step only."""
+    return f"""
+name: {name}
+heartbeat: {{interval: 2s, missed: 3, boot_grace: 20s}}
+preserve: [volumes, fixed_ips]
+steps:
+  - {{{CASES[name].step}, verify: 120s}}
+"""
+
+
+@pytest.fixture(params=WORKERS)
+def service(
+    request: pytest.FixtureRequest, cloud: Devcloud, tmp_path: pathlib.Path
+) -> Iterator[Instance]:
+    """An aodh-ha on each database, with as many workers, that die at each boundary once."""
+    with contextlib.ExitStack() as stack:
+        url = f'sqlite:///{tmp_path}/aodh-ha.sqlite'
+        if request.param != 'sqlite':
+            server = stack.enter_context(databases.SERVERS[request.param]())
+            url = stack.enter_context(server.database())
+        made = stack.enter_context(instance(cloud, tmp_path, url, 24990))
+        died = tmp_path / 'died'
+        died.mkdir()
+        made.start(
+            WORKERS[request.param],
+            AODH_HA_DIE_AT=','.join(BOUNDARIES),
+            AODH_HA_DIE_ONCE=str(died),
+        )
+        yield made
+
+
+def crashed(service: Instance, guest: Guest) -> list[str]:
+    """At which boundaries a worker died in this guest's recovery."""
+    recovery = guest.recoveries()[0]['id']
+    found = {p.name for p in (service.folder / 'died').iterdir()}
+    return [b for b in BOUNDARIES if f'{b}@{recovery}' in found]
+
+
+def test_nothing_is_lost_and_nothing_is_done_twice(service: Instance) -> None:
+    cloud = service.cloud
+    for name in CASES:
+        cloud.operator.save_policy(name, document(name), scope='operator')
+    guests: dict[str, Guest] = {}
+    for trigger in ('heartbeat', 'service'):
+        names = [n for n, c in CASES.items() if c.trigger == trigger]
+        guests |= cloud.watched(
+            names, policy={n: n for n in names}, triggers=dict.fromkeys(names, trigger)
+        )
+    try:
+        for name, guest in guests.items():
+            guest.fault(*CASES[name].fault)
+        rows = []
+        for name, guest in guests.items():
+            ended = guest.ended(600)
+            made = [a for a in ended['attempts'] if a['status'] != 'abandoned']
+            rows.append((name, guest, ended, made, crashed(service, guest)))
+        _print(rows, service.deaths)
+        for name, guest, ended, made, deaths in rows:
+            assert ended['recovery']['status'] == 'recovered', ended
+            assert len(made) == 1, 'one attempt was enough'
+            assert guest.actions() == CASES[name].logged, 'neither lost nor repeated'
+            assert deaths == list(BOUNDARIES), 'it was killed at every boundary'
+    finally:
+        cloud.remove(guests.values())
+
+
+def _print(rows: list[tuple[str, Guest, dict, list, list[str]]], deaths: int) -> None:  # type: ignore[type-arg]
+    out = sys.__stdout__ or sys.stdout
+    out.write(f'\n  {deaths} workers were killed\n')
+    for name, guest, ended, made, died in rows:
+        out.write(
+            f'  {name:16} killed at {len(died)} of {len(BOUNDARIES)} boundaries · '
+            f'{ended["recovery"]["status"]:10} · {len(made)} attempt(s) · '
+            f"Nova's log: {', '.join(guest.actions()) or 'nothing'}\n"
+        )
