@@ -88,8 +88,8 @@ class Silence:
 class Fleet:
     """How many guests there are, and who of them is silent: what tells a storm from a failure.
 
-    Each mapping gives (silent, all) by name; ``recent`` are those who fell silent within the
-    window, without the guests of hosts that Nova knows to be down.
+    Each mapping gives (silent, all) by name; ``recent`` are the most that fell silent within one
+    window. All without the guests of hosts that Nova knows to be down.
     """
 
     guests: int = 0
@@ -103,6 +103,8 @@ class Fleet:
     """Of the guest's own group."""
     storm: str = ''
     """Why this is a storm, by rules.storm; empty: it is none."""
+    cause: str = ''
+    """What the silent have in common: ``host NAME``, ``zone NAME``, ``way NAME``, ``unknown``."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,10 @@ REBOOTING = (
     'rebooting_hard',
 )
 
+HOST_DOUBT = 60.0
+"""Seconds that a recovery waits for Nova to find a host dead on which every guest is silent:
+Nova's ``service_down_time``."""
+
 CHANGES = (
     *('create', 'rebuild', 'resize', 'confirmResize', 'revertResize', 'migrate', 'live-migration'),
     *('evacuate', 'start', 'unshelve', 'unrescue', 'restore', 'reboot', 'resume', 'unpause'),
@@ -84,6 +88,7 @@ def hold(
         or recent_change(evidence, guest, now)
         or stack(evidence)
         or storm(evidence)
+        or host_in_doubt(evidence, recovery, now)
         or flapping(recovery, history, evidence, now)
     )
 
@@ -201,6 +206,23 @@ def storm(evidence: Evidence) -> Wait | None:
     if evidence.fleet.storm and not evidence.host_down:
         return Wait(RECHECK, evidence.fleet.storm, 'storm')
     return None
+
+
+def host_in_doubt(evidence: Evidence, recovery: Recovery, now: float) -> Wait | None:
+    """Wait a little when every guest of a host is silent: Nova tells of its death later than they.
+
+    A reboot that is sent to a dead host helps nobody, and is in the way of the evacuation.
+    """
+    host = evidence.server.host if evidence.server else None
+    silent, every = evidence.fleet.by_host.get(host or '', (0, 0))
+    left = recovery.created_at + HOST_DOUBT - now
+    if every < 2 or silent < every or evidence.host_down or left <= 0:
+        return None
+    return Wait(
+        min(left, BUSY_RECHECK),
+        f'all {every} guests of {host} are silent: Nova may find it down yet',
+        'host',
+    )
 
 
 def flapping(
