@@ -43,15 +43,50 @@ def get(connection: sa.Connection, project_id: str, name: str) -> Policy:
 
 
 def of_guest(connection: sa.Connection, guest: Guest) -> Policy:
-    """The guest's policy; the default one, which loses nothing, where it was deleted."""
-    try:
-        return get(connection, guest.project_id, guest.policy)
-    except NotFound:
-        return builtin()[DEFAULT]
+    """The guest's policy: the one it was told, or that its server's metadata name; else one that
+    is for its group, else for its stack; else the default one, which loses nothing.
+
+    Whoever names a policy that does not exist (any more) gets the default one too: what was
+    meant is not known, and another that happens to match may do more than was meant.
+    """
+    for name in (guest.policy, guest.metadata_policy):
+        if name:
+            try:
+                return get(connection, guest.project_id, name)
+            except NotFound:
+                return builtin()[DEFAULT]
+    policy = _matching(connection, guest)
+    if policy:
+        return policy
+    return get(connection, guest.project_id, DEFAULT)
+
+
+def _matching(connection: sa.Connection, guest: Guest) -> Policy | None:
+    """The policy that is for the guest's group, else for its stack.
+
+    Of several the project's own goes before the operator's, then the first by name.
+    """
+    stacks = {guest.stack_id, guest.stack_name} - {''}
+    if not guest.group_name and not stacks:
+        return None
+    own, operators = [
+        [p for scope, p in find(connection, guest.project_id) if scope == wanted]
+        for wanted in ('project', 'operator')
+    ]
+    for policy in [*own, *operators]:
+        if guest.group_name and guest.group_name in policy.match.groups:
+            return policy
+    for policy in [*own, *operators]:
+        if stacks & set(policy.match.stacks):
+            return policy
+    return None
 
 
 def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]:
-    """Every policy the project may use, by name, each with its scope."""
+    """Every policy the project may use, by name, each with its scope.
+
+    One of the project's own hides the operator's of the same name, and that a built-in one.
+    """
     found = {p.name: ('built-in', p) for p in builtin().values()}
     for owner, scope in ((OPERATOR, 'operator'), (project_id, 'project')):
         rows = connection.execute(sa.select(policies).where(policies.c.project_id == owner))
@@ -61,7 +96,10 @@ def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]
 
 
 def save(connection: sa.Connection, project_id: str, policy: Policy, now: float) -> Policy:
-    """Store a policy as its next version; recoveries under way keep theirs."""
+    """Store a policy of a project, or OPERATOR, as its next version.
+
+    Recoveries under way keep theirs.
+    """
     same = sa.and_(policies.c.project_id == project_id, policies.c.name == policy.name)
     values = {'document': policy.document, 'updated_at': now}
     # Counted by the database: the row is locked from here on, so no version is given twice.
@@ -74,7 +112,7 @@ def save(connection: sa.Connection, project_id: str, policy: Policy, now: float)
 
 
 def delete(connection: sa.Connection, project_id: str, name: str) -> None:
-    """Delete the project's own policy; raises NotFound."""
+    """Delete a policy of a project's own, or OPERATOR's; raises NotFound."""
     result = connection.execute(
         policies.delete().where(policies.c.project_id == project_id, policies.c.name == name)
     )
