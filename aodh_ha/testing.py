@@ -244,13 +244,13 @@ class FakeCloud:
     def console(self, server_id: str, lines: int = 200) -> str:
         """See Cloud."""
         self._answer()
-        self._known(server_id)
         return '\n'.join(self.consoles.get(server_id, '').splitlines()[-lines:])
 
     def diagnostics(self, server_id: str) -> dict[str, Any]:
         """See Cloud."""
         self._answer()
-        return {'state': 'running'} if self._known(server_id).vm_state == 'active' else {}
+        server = self._servers.get(server_id)
+        return {'state': 'running'} if server and server.vm_state == 'active' else {}
 
     def stack_definition(self, member: Member) -> dict[str, Any]:
         """See Cloud."""

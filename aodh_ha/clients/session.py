@@ -1,5 +1,8 @@
 """The service's own Keystone session."""
 
+import copy
+from typing import Any
+
 from keystoneauth1 import exceptions, loading
 from keystoneauth1.session import Session
 from oslo_config import cfg
@@ -8,13 +11,56 @@ from aodh_ha.exceptions import ConfigurationError
 from aodh_ha.opts import SERVICE_GROUP
 
 TIMEOUT = 20
-"""Seconds for one request to a cloud API, unless [service_credentials] timeout says so."""
+"""Seconds for one answer of a cloud API, unless [service_credentials] timeout says so."""
+
+CONNECT = 5
+"""Seconds for a connection; one that takes longer is not to be had."""
+
+REQUESTS = 2
+"""That one action may need: a token and itself. What Keystone and the catalog are asked before
+that, once a process, was asked by the reads of the evidence."""
 
 
-def service_session(conf: cfg.ConfigOpts) -> Session:
-    """A session from [service_credentials]; raises ConfigurationError. Nothing is sent yet."""
+class ServiceSession(Session):
+    """A session that makes no change twice, so that how long it may take has a bound.
+
+    keystoneauth repeats a request that was answered 401, with a new token. Reads may; for a
+    change the 401 comes out, and the next call fetches the new token.
+    """
+
+    def request(  # type: ignore[override]
+        self, url: str, method: str, **kwargs: Any
+    ) -> Any:
+        """See Session."""
+        change = method.upper() not in ('GET', 'HEAD')
+        if change:
+            kwargs['allow_reauth'] = False
+        try:
+            answer = super().request(url, method, **kwargs)
+        except exceptions.Unauthorized:
+            if change:
+                self.invalidate(kwargs.get('auth'))
+            raise
+        if change and answer.status_code == 401:
+            self.invalidate(kwargs.get('auth'))
+        return answer
+
+
+class _Loader(loading.session.Session):
+    @property
+    def plugin_class(self) -> type[Session]:
+        return ServiceSession
+
+
+def service_session(conf: cfg.ConfigOpts, project_id: str | None = None) -> Session:
+    """A session from [service_credentials]; raises ConfigurationError. Nothing is sent yet.
+
+    ``project_id``: of another project than the configured one; the service user needs a role
+    there. Not every auth_type can do that.
+    """
     try:
-        auth = loading.load_auth_from_conf_options(conf, SERVICE_GROUP)
+        scope = _scope(conf, project_id) if project_id else {}
+        auth = loading.load_auth_from_conf_options(conf, SERVICE_GROUP, **scope)
     except (exceptions.AuthPluginException, cfg.Error) as e:
         raise ConfigurationError(f'[{SERVICE_GROUP}]: {e}') from None
     if auth is None:
@@ -22,6 +68,40 @@ def service_session(conf: cfg.ConfigOpts) -> Session:
             f'[{SERVICE_GROUP}] auth_type is missing; set auth_type = password, auth_url, '
             'username, password, project_name, user_domain_name, project_domain_name'
         )
-    session = loading.load_session_from_conf_options(conf, SERVICE_GROUP, auth=auth)
-    session.timeout = session.timeout or TIMEOUT
-    return session
+    session = _Loader().load_from_conf_options(conf, SERVICE_GROUP, auth=auth)
+    return with_timeout(session, session.timeout or TIMEOUT)
+
+
+def _scope(conf: cfg.ConfigOpts, project_id: str) -> dict[str, str | None]:
+    """What of the configured credentials has to be otherwise for a token of this project."""
+    group = conf[SERVICE_GROUP].auth_section or SERVICE_GROUP
+    loader: Any = loading.get_plugin_loader(conf[group].auth_type)
+    known = {option.dest for option in loader.get_options()}
+    if 'project_id' not in known:
+        raise ConfigurationError(
+            f'[{group}] auth_type {conf[group].auth_type} is of one project; take one with a '
+            'password'
+        )
+    others = {'project_name', 'project_domain_id', 'project_domain_name', 'domain_id'}
+    others |= {'domain_name', 'system_scope', 'trust_id'}
+    return dict.fromkeys(known.intersection(others)) | {'project_id': project_id}
+
+
+def with_timeout(session: Session, seconds: float) -> Session:
+    """The same session, with the same token, whose answers come within so many seconds."""
+    other = copy.copy(session)
+    # requests takes (connect, read) as well; keystoneauth hands on what stands here.
+    timeout: Any = (min(CONNECT, seconds), seconds)
+    other.timeout = timeout
+    return other
+
+
+def call_limit(session: Session) -> float:
+    """Seconds from the beginning of an action's call to its end, at the most.
+
+    What had not reached the cloud by then never will. An answer that comes in drops has no such
+    limit, but the action was taken long before its last drop.
+    """
+    timeout: Any = session.timeout
+    each = sum(timeout) if isinstance(timeout, tuple) else 2 * (timeout or TIMEOUT)
+    return float(REQUESTS * each)

@@ -6,7 +6,7 @@ import pytest
 from novaclient import exceptions
 
 from aodh_ha.clients.nova import Nova
-from aodh_ha.exceptions import ActionRefused, OutcomeUnknown
+from aodh_ha.exceptions import ActionRefused, NotNow, OutcomeUnknown
 
 SERVER = '00000000-0000-0000-0000-000000000001'
 
@@ -30,7 +30,13 @@ def test_a_no_of_nova_refuses_the_action(status):
         answering(status).reboot(SERVER, 'soft')
 
 
-@pytest.mark.parametrize('status', [401, 429, 500, 502, 503])
-def test_what_says_nothing_about_the_action_is_no_refusal(status):
+@pytest.mark.parametrize('status', [401, 429])
+def test_a_bad_token_and_a_rate_limit_are_no_refusal(status):
+    with pytest.raises(NotNow):
+        answering(status).reboot(SERVER, 'hard')
+
+
+@pytest.mark.parametrize('status', [500, 502, 503])
+def test_what_says_nothing_about_the_action_leaves_it_open(status):
     with pytest.raises(OutcomeUnknown):
         answering(status).reboot(SERVER, 'hard')
