@@ -13,7 +13,7 @@ from aodh_ha.exceptions import DatabaseAway
 from webhook import auth, errors
 from webhook.intake import Intake
 from webhook.state import State, state
-from webhook.v1 import alarms, guests, heartbeats, policies, recoveries
+from webhook.v1 import alarms, guests, heartbeats, incidents, policies, recoveries, silences
 
 MAX_BODY = 128 * 1024
 """Bytes; a policy is the largest thing that is sent. The guests' and Aodh's doors allow less."""
@@ -30,7 +30,8 @@ def create_app(
     tells whether requests get through to us; only then do we count as listening.
     """
     database = Database(conf.database.connection)
-    master_key = keys.load_master_key(conf.secrets.master_key_file)
+    # On several hosts each would make a key of its own.
+    master_key = keys.load_master_key(conf.secrets.master_key_file, create=database.is_sqlite)
     # The prefix keeps a host called ceilometer from being taken for Ceilometer's agent.
     name = f'webhook:{conf.worker.name}:{conf.webhook.port}'
     intake = Intake(database, name, clock, reachable)
@@ -43,7 +44,7 @@ def create_app(
     app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, clock)
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
-    for module in (heartbeats, alarms, guests, policies, recoveries):
+    for module in (heartbeats, alarms, guests, policies, recoveries, silences, incidents):
         app.register_blueprint(module.blueprint, url_prefix='/v1')
     app.add_url_rule('/healthz', view_func=healthz)
     app.after_request(_name_request)

@@ -111,8 +111,7 @@ def caller(rule: str) -> Caller:
     )
     if not found.project_id:
         raise Unauthorized('the token is not scoped to a project; set OS_PROJECT_NAME')
-    if not _allowed(rule, found):
-        raise Forbidden(f'the policy rule {rule} asks for another role than {found.roles}')
+    require(rule, found)
     return found
 
 
@@ -120,12 +119,19 @@ def scope(found: Caller) -> str | None:
     """The project to look in; None for all, where asked for and allowed."""
     if request.args.get('all_projects', '').lower() not in ('1', 'true', 'yes'):
         return found.project_id
-    if not _allowed(policies.ALL_PROJECTS, found):
+    if not allowed(policies.ALL_PROJECTS, found):
         raise Forbidden('all_projects is for administrators')
     return None
 
 
-def _allowed(rule: str, found: Caller) -> bool:
+def require(rule: str, found: Caller) -> None:
+    """Refuse what the policy does not allow to this caller; raises Forbidden."""
+    if not allowed(rule, found):
+        raise Forbidden(f'the policy rule {rule} asks for another role than {found.roles}')
+
+
+def allowed(rule: str, found: Caller) -> bool:
+    """Whether the policy allows the rule to this caller."""
     enforcer: oslo_policy.Enforcer = current_app.extensions['aodh_ha_policy']
     creds = {'project_id': found.project_id, 'user_id': found.user_id, 'roles': list(found.roles)}
     return bool(enforcer.enforce(rule, {'project_id': found.project_id}, creds))

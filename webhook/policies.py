@@ -1,11 +1,18 @@
-"""Who may do what, by oslo.policy: readers look, members act, in their own project."""
+"""Who may do what, by oslo.policy: readers look, members act, in their own project.
+
+What reaches beyond a project (hosts, storms, everybody's policies) is for administrators.
+"""
 
 from oslo_policy import policy
 
 ALL_PROJECTS = 'aodh_ha:all_projects'
+SILENCE_OPERATOR = 'aodh_ha:silence:operator'
+POLICY_SAVE_OPERATOR = 'aodh_ha:policy:save_operator'
+POLICY_DELETE_OPERATOR = 'aodh_ha:policy:delete_operator'
 
 _READ = 'role:reader or role:member or role:admin'
 _WRITE = 'role:member or role:admin'
+_ADMIN = 'role:admin'
 
 _RULES: dict[str, tuple[str, str, str, str]] = {
     'aodh_ha:guest:enroll': (_WRITE, 'Enrol a guest and get its key', 'POST', '/v1/guests'),
@@ -17,8 +24,40 @@ _RULES: dict[str, tuple[str, str, str, str]] = {
     'aodh_ha:policy:get': (_READ, 'List and show recovery policies', 'GET', '/v1/policies'),
     'aodh_ha:policy:save': (_WRITE, 'Write a recovery policy', 'PUT', '/v1/policies/{name}'),
     'aodh_ha:policy:delete': (_WRITE, 'Delete a policy', 'DELETE', '/v1/policies/{name}'),
-    'aodh_ha:recovery:get': (_READ, 'List and show recoveries', 'GET', '/v1/recoveries'),
-    ALL_PROJECTS: ('role:admin', 'See every project', 'GET', '/v1/guests?all_projects=1'),
+    'aodh_ha:policy:replay': (
+        *(_READ, 'See what a policy would have done', 'POST', '/v1/policies/replay'),
+    ),
+    POLICY_SAVE_OPERATOR: (
+        _ADMIN,
+        'Write a policy that every project may use, without the bounds of projects',
+        'PUT',
+        '/v1/policies/{name}?scope=operator',
+    ),
+    POLICY_DELETE_OPERATOR: (
+        _ADMIN,
+        'Delete a policy that every project may use',
+        'DELETE',
+        '/v1/policies/{name}?scope=operator',
+    ),
+    'aodh_ha:recovery:get': (_READ, 'List, show and explain', 'GET', '/v1/recoveries'),
+    'aodh_ha:recovery:approve': (
+        *(_WRITE, 'Approve a step that waits', 'POST', '/v1/recoveries/{id}/approve'),
+    ),
+    'aodh_ha:recovery:cancel': (*(_WRITE, 'End a recovery', 'POST', '/v1/recoveries/{id}/cancel'),),
+    'aodh_ha:silence:get': (_READ, 'List maintenance windows', 'GET', '/v1/silences'),
+    'aodh_ha:silence:create': (_WRITE, 'Plan a maintenance window', 'POST', '/v1/silences'),
+    'aodh_ha:silence:end': (_WRITE, 'End a maintenance window', 'DELETE', '/v1/silences/{id}'),
+    SILENCE_OPERATOR: (
+        _ADMIN,
+        'Plan and end windows of hosts, of other projects and of the whole cloud',
+        'POST',
+        '/v1/silences',
+    ),
+    'aodh_ha:incident:get': (_ADMIN, 'List and show incidents', 'GET', '/v1/incidents'),
+    'aodh_ha:incident:close': (
+        *(_ADMIN, 'Close a storm or a dead host', 'POST', '/v1/incidents/{id}/close'),
+    ),
+    ALL_PROJECTS: (_ADMIN, 'See every project', 'GET', '/v1/guests?all_projects=1'),
 }
 
 

@@ -1,4 +1,4 @@
-"""For gunicorn: ``gunicorn 'webhook.wsgi:create()'``; see deploy/gunicorn.conf.py."""
+"""For gunicorn: ``gunicorn -c python:webhook.gunicorn_conf 'webhook.wsgi:create()'``."""
 
 from flask import Flask
 

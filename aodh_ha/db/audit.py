@@ -51,9 +51,25 @@ def of_recovery(connection: sa.Connection, recovery_id: str) -> list[Event]:
     return _select(connection, events.c.recovery_id == recovery_id)
 
 
-def of_guest(connection: sa.Connection, server_id: str, limit: int = 100) -> list[Event]:
-    """The newest entries of a guest, oldest of them first."""
-    return _select(connection, events.c.server_id == server_id, limit)
+def of_guest(
+    connection: sa.Connection,
+    server_id: str,
+    limit: int = 100,
+    *,
+    project_id: str | None = None,
+    kind: str | None = None,
+) -> list[Event]:
+    """The newest entries of a guest, oldest of them first.
+
+    A server that somebody else's project tries to enrol has entries of both: an owner is shown
+    those of ``project_id`` only.
+    """
+    where = events.c.server_id == server_id
+    if project_id is not None:
+        where = sa.and_(where, events.c.project_id == project_id)
+    if kind is not None:
+        where = sa.and_(where, events.c.kind == kind)
+    return _select(connection, where, limit)
 
 
 def _select(

@@ -72,8 +72,10 @@ def parse_notification(body: bytes) -> Notification:
     )
 
 
-def why_not_recover(guest: Guest, trigger: str, listening_since: float | None, now: float) -> str:
-    """Why an alarm opens no recovery; empty when it should.
+def why_not_recover(
+    guest: Guest, trigger: str, listening_since: float | None, now: float, threshold: int = 1
+) -> str:
+    """Why an alarm of this threshold opens no recovery; empty when it should.
 
     The alarm is a claim made from samples some seconds old; the heartbeats that the
     database knows are what the samples were made from, so they are asked again.
@@ -84,9 +86,13 @@ def why_not_recover(guest: Guest, trigger: str, listening_since: float | None, n
         return "no gateway listens: the silence is ours, not the guest's"
     missed = guest.missed(now, listening_since)
     if trigger == 'service':
-        return '' if guest.failures else 'all services are reported healthy again'
-    if missed < guest.missed_limit:
-        return f'{missed} heartbeats missed, fewer than {guest.missed_limit}: it is heard again'
+        if not guest.failures:
+            return 'all services are reported healthy again'
+        fewer = f"{guest.failures} failed checks, fewer than the alarm's {threshold}"
+        return fewer if guest.failures < threshold else ''
+    limit = max(guest.missed_limit, threshold)
+    if missed < limit:
+        return f'{missed} heartbeats missed, fewer than {limit}: it is heard again'
     return ''
 
 

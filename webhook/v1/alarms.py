@@ -1,5 +1,6 @@
 """/v1/alarms: the operators' alarms, and the door that Aodh's notifier comes through."""
 
+import re
 import uuid
 from typing import Any
 
@@ -20,6 +21,8 @@ blueprint = Blueprint('alarms', __name__)
 
 MAX_NOTIFICATION = 64 * 1024
 """Bytes; Aodh's notification has under 2 KiB."""
+
+NUMBER = re.compile(r'\d+')
 
 
 def view(alarm: Alarm) -> dict[str, Any]:
@@ -68,9 +71,9 @@ def _take(connection: sa.Connection, alarm_id: str, notification: Notification) 
     if notification.current != rules.ALARM:
         return {'recovery': None, 'decision': f'noted: {notification.current}'}
     listening = gateways.listening_since(connection, now, guest.way)
-    refusal = rules.why_not_recover(guest, alarm.trigger, listening, now)
+    refusal = rules.why_not_recover(guest, alarm.trigger, listening, now, alarm.threshold)
     if refusal:
-        if alarm.state != notification.current:
+        if alarm.state != notification.current or _changed(connection, alarm, refusal):
             audit.record(
                 connection,
                 now,
@@ -92,6 +95,16 @@ def _take(connection: sa.Connection, alarm_id: str, notification: Notification) 
         now,
     )
     return {'recovery': recovery.id, 'decision': 'opened' if opened else 'joined'}
+
+
+def _changed(connection: sa.Connection, alarm: Alarm, refusal: str) -> bool:
+    """Whether this alarm was last refused for another reason; other numbers are no other reason.
+
+    An alarm that lasts is repeated every evaluation; the trail needs each reason once.
+    """
+    before = audit.of_guest(connection, alarm.server_id, 20, kind='not_opened')
+    last = next((e for e in reversed(before) if e.data.get('alarm_id') == alarm.id), None)
+    return last is None or NUMBER.sub('', last.message) != NUMBER.sub('', refusal)
 
 
 @blueprint.post('/telemetry/<token>')

@@ -1,6 +1,7 @@
 """Reading request bodies, and writing times; errors name the field."""
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,9 +27,12 @@ def raw(limit: int | None = None) -> bytes:
     return data
 
 
-def body(known: set[str]) -> dict[str, Any]:
+def body(known: set[str], *, optional: bool = False) -> dict[str, Any]:
     """The JSON object of the request, with no field but the known ones."""
-    data = json_object(raw())
+    content = raw()
+    if optional and not content:
+        return {}
+    data = json_object(content)
     unknown = sorted(set(data) - known)
     if unknown:
         raise InvalidRequest(
@@ -52,6 +56,38 @@ def text(data: dict[str, Any], name: str, default: str, pattern: re.Pattern[str]
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise InvalidRequest(f'{name} must match {pattern.pattern}')
     return value
+
+
+def line(data: dict[str, Any], name: str, most: int = 255) -> str:
+    """A string of one printable line, empty when it is left out."""
+    value = data.get(name, '')
+    if not isinstance(value, str) or len(value) > most or not value.isprintable():
+        raise InvalidRequest(f'{name} must be one line of at most {most} printable characters')
+    return value
+
+
+def choice(data: dict[str, Any], name: str, known: Collection[str]) -> str:
+    """A required word out of the known ones."""
+    value = data.get(name)
+    if not isinstance(value, str) or value not in known:
+        raise InvalidRequest(f'{name} must be one of {", ".join(known)}')
+    return value
+
+
+def moment(data: dict[str, Any], name: str) -> float | None:
+    """A time in ISO 8601 with its offset, as seconds since the epoch; None when left out."""
+    value = data.get(name)
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if found is not None and found.utcoffset() is not None:
+            return found.timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidRequest(
+        f'{name} must be a time in ISO 8601 with its offset, such as 2027-01-31T22:00:00Z'
+    )
 
 
 def number(data: dict[str, Any], name: str, default: float, low: float, high: float) -> float:
@@ -86,6 +122,14 @@ def marker() -> str:
     if found and not is_uuid(found):
         raise InvalidRequest('marker must be the UUID in "next" of the page before')
     return found
+
+
+def switch(name: str) -> bool | None:
+    """A parameter of the query that is 0 or 1; None when it is left out."""
+    value = request.args.get(name)
+    if value not in (None, '0', '1'):
+        raise InvalidRequest(f'{name} must be 0 or 1')
+    return None if value is None else value == '1'
 
 
 def guest_filter() -> str | None:

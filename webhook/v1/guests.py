@@ -1,6 +1,7 @@
 """/v1/guests: enrolment."""
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
         'status': guest.status,
         'status_reason': guest.status_reason,
         'policy': guest.policy,
+        'group': guest.group_name,
         'interval': guest.interval,
         'missed_limit': guest.missed_limit,
         'boot_grace': guest.boot_grace,
@@ -42,6 +44,10 @@ def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
             {'name': s.name, 'state': s.state, 'failures': s.failures} for s in guest.services
         ],
         'failures': guest.failures,
+        'zone': guest.zone,
+        'stack_id': guest.stack_id,
+        'stack_name': guest.stack_name,
+        'opted_out': guest.opted_out,
         'resource_id': guest.resource_id,
     }
 
@@ -72,7 +78,8 @@ def show(server_id: str) -> Response:
     with state().database.read() as connection:
         guest = guests.get(connection, fields.known_uuid(server_id), project_id)
         listening = gateways.listening_since(connection, now, guest.way)
-        events = audit.of_guest(connection, guest.server_id, 30)
+        events = audit.of_guest(connection, guest.server_id, 30, project_id=guest.project_id)
+        policy = policies.of_guest(connection, guest)
     shown = [
         {
             'at': fields.iso(e.at),
@@ -83,7 +90,8 @@ def show(server_id: str) -> Response:
         }
         for e in events
     ]
-    return jsonify({'guest': view(guest, now, listening), 'events': shown})
+    found = view(guest, now, listening) | {'policy_in_force': policy.name}
+    return jsonify({'guest': found, 'events': shown})
 
 
 @blueprint.post('/guests')
@@ -93,19 +101,16 @@ def enroll() -> tuple[Response, int]:
     A new guest is pending until a worker saw in Nova that the server is the caller's.
     """
     who = caller('aodh_ha:guest:enroll')
-    data = fields.body({'server_id', 'policy', 'interval', 'missed', 'boot_grace'})
+    data = fields.body({'server_id', 'policy', 'group', 'interval', 'missed', 'boot_grace'})
     server_id = fields.uuid(data, 'server_id')
-    if 'policy' in data:
-        fields.text(data, 'policy', '', NAME)
+    for name in ('policy', 'group'):
+        if data.get(name, '') != '':
+            fields.text(data, name, '', NAME)
     here = state()
     now = here.clock()
 
     def work(connection: sa.Connection) -> tuple[Guest, bool]:
         known = guests.enrolled(connection, server_id, who.project_id)
-        name = data.get('policy') or (known.policy if known else policies.DEFAULT)
-        policy = policies.get(connection, who.project_id, name)
-        # What is not given stays as it is; a policy that is given brings its own times.
-        base = known if known and 'policy' not in data else None
         wanted = Guest(
             server_id=server_id,
             project_id=who.project_id,
@@ -115,16 +120,10 @@ def enroll() -> tuple[Response, int]:
             # The key is handed out before Nova was asked whose server it is: neither the key
             # of an earlier enrolment nor that of a stranger's may fit this one.
             generation=1 + secrets.randbelow(2**53),
-            interval=fields.number(
-                data, 'interval', base.interval if base else policy.interval, 1, 3600
-            ),
-            missed_limit=fields.whole(
-                data, 'missed', base.missed_limit if base else policy.missed, 1, 1000
-            ),
-            boot_grace=fields.number(
-                data, 'boot_grace', base.boot_grace if base else policy.boot_grace, 0, 86400
-            ),
-            policy=name,
+            interval=0,
+            missed_limit=0,
+            boot_grace=0,
+            policy=data.get('policy', known.policy if known else ''),
             enrolled_at=now,
             last_seen=None,
             sequence=0,
@@ -134,13 +133,17 @@ def enroll() -> tuple[Response, int]:
             failures=0,
             failing_since=None,
             seen_by=None,
+            group_name=data.get('group', known.group_name if known else ''),
         )
-        guest, new = guests.enroll(connection, wanted)
+        if wanted.policy:
+            policies.get(connection, who.project_id, wanted.policy)  # it must exist now
+        guest, new = guests.enroll(connection, _timed(connection, wanted, known, data))
+        by = wanted.policy or 'by match'
         audit.record(
             connection,
             now,
             'enrolled',
-            f'by user {who.user_id}, policy {name}',
+            f'by user {who.user_id}, policy {by}',
             project_id=who.project_id,
             server_id=server_id,
         )
@@ -155,6 +158,26 @@ def enroll() -> tuple[Response, int]:
     }
     shown = view(guest, now, None)
     return jsonify({'guest': shown, 'credentials': credentials}), 201 if new else 200
+
+
+def _timed(
+    connection: sa.Connection, guest: Guest, known: Guest | None, data: dict[str, Any]
+) -> Guest:
+    """The guest with its times: as given, else as they were, else its policy's.
+
+    A policy or group that is given brings its own times.
+    """
+    policy = policies.of_guest(connection, guest)
+    keep = known if known and not {'policy', 'group'} & set(data) else None
+    interval = keep.interval if keep else policy.interval
+    missed = keep.missed_limit if keep else policy.missed
+    boot_grace = keep.boot_grace if keep else policy.boot_grace
+    return replace(
+        guest,
+        interval=fields.number(data, 'interval', interval, 1, 3600),
+        missed_limit=fields.whole(data, 'missed', missed, 1, 1000),
+        boot_grace=fields.number(data, 'boot_grace', boot_grace, 0, 86400),
+    )
 
 
 @blueprint.delete('/guests/<server_id>')

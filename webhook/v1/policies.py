@@ -2,21 +2,27 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
+from aodh_ha import opts
 from aodh_ha.db import policies
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules import policy as rules
-from aodh_ha.rules.policy import Policy
-from webhook.auth import caller
+from aodh_ha.rules.document import Document
+from aodh_ha.rules.policy import Budget, Policy, Step
+from webhook.auth import Caller, caller, require
+from webhook.policies import POLICY_DELETE_OPERATOR, POLICY_SAVE_OPERATOR
 from webhook.state import state
 from webhook.v1 import fields
 
 blueprint = Blueprint('policies', __name__)
 
+RESERVED = ('replay',)
+"""Names that are paths of their own."""
+
 
 def view(policy: Policy, scope: str) -> dict[str, Any]:
-    """A policy as it is shown; durations in seconds."""
+    """A policy as it is shown; durations in seconds, shares from 0 to 1."""
     return {
         'name': policy.name,
         'version': policy.version,
@@ -26,13 +32,52 @@ def view(policy: Policy, scope: str) -> dict[str, Any]:
             'missed': policy.missed,
             'boot_grace': policy.boot_grace,
         },
+        'match': {'groups': list(policy.match.groups), 'stacks': list(policy.match.stacks)},
         'preserve': sorted(policy.preserve),
-        'steps': [
-            {'action': s.action, 'type': s.type, 'attempts': s.attempts, 'verify': s.verify}
-            for s in policy.steps
-        ],
+        'steps': [_step(s) for s in policy.steps],
+        'budget': _budget(policy.budget),
+        'priority': policy.priority,
+        'suspect': policy.suspect,
+        'fencing': policy.fencing,
+        'on_exhausted': policy.on_exhausted,
+        'dry_run': policy.dry_run,
+        'allow_data_loss': policy.allow_data_loss,
         'document': policy.document,
     }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        'action': step.action,
+        'type': step.type,
+        'name': step.name_of_hook or None,
+        'when': step.applies,
+        'attempts': step.attempts,
+        'verify': step.verify,
+        'delay': step.delay,
+        'backoff': step.backoff,
+        'hold': step.hold,
+        'healthy': step.healthy,
+        'approval': step.approval,
+        'snapshot': step.snapshot,
+        'intensity': _rate(step.intensity),
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    storm = budget.storm
+    return {
+        'concurrent': budget.concurrent,
+        'concurrent_share': budget.concurrent_share,
+        'per_window': _rate(budget.per_window),
+        'per_guest': _rate(budget.per_guest),
+        'storm': None if storm is None else {'share': storm[0], 'seconds': storm[1]},
+        'reset': budget.reset,
+    }
+
+
+def _rate(rate: tuple[int, float] | None) -> dict[str, Any] | None:
+    return None if rate is None else {'times': rate[0], 'seconds': rate[1]}
 
 
 @blueprint.get('/policies')
@@ -57,24 +102,66 @@ def show(name: str) -> Response:
 
 @blueprint.put('/policies/<name>')
 def save(name: str) -> Response:
-    """Write the project's own policy; recoveries under way keep the version they began with."""
+    """Write the project's own policy, or with ``?scope=operator`` one that every project may use.
+
+    Recoveries under way keep the version they began with.
+    """
     who = caller('aodh_ha:policy:save')
-    document = fields.body({'document'}).get('document')
-    if not isinstance(document, str):
-        raise InvalidRequest('document must be the YAML text of the policy')
-    policy = rules.parse(document)
+    owner, scope = _owner(who, POLICY_SAVE_OPERATOR)
+    policy = document()
     if policy.name != name:
         raise InvalidRequest(f'the document is named {policy.name!r}, the URL {name[:64]!r}')
+    if name in RESERVED:
+        raise InvalidRequest(f'a policy cannot be called {name}; choose another name')
     here = state()
-    saved = here.database.run(lambda c: policies.save(c, who.project_id, policy, here.clock()))
-    return jsonify({'policy': view(saved, 'project')})
+    _check_hooks(policy, here.conf.hooks.names)
+    if owner != policies.OPERATOR:
+        rules.bounded(policy, *opts.bounds(here.conf))
+    saved = here.database.run(lambda c: policies.save(c, owner, policy, here.clock()))
+    return jsonify({'policy': view(saved, scope)})
 
 
 @blueprint.delete('/policies/<name>')
 def delete(name: str) -> tuple[str, int]:
-    """Delete the project's own policy; a built-in one of that name is seen again."""
+    """Delete a policy of the project or the operator; a wider one of that name is seen again."""
     who = caller('aodh_ha:policy:delete')
+    owner, _ = _owner(who, POLICY_DELETE_OPERATOR)
     if not rules.NAME.fullmatch(name):
         raise NotFound('no policy has such a name')
-    state().database.run(lambda c: policies.delete(c, who.project_id, name))
+    state().database.run(lambda c: policies.delete(c, owner, name))
     return '', 204
+
+
+def _check_hooks(policy: Policy, known: list[str]) -> None:
+    """Refuse a policy that names a hook which the configuration does not have."""
+    doc = Document(policy.document)
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (('steps', n, 'name'), s.name_of_hook) for n, s in enumerate(policy.steps) if s.name_of_hook
+    ]
+    if policy.fencing != rules.FORCED_DOWN:
+        named.append((('fencing',), policy.fencing))
+    if policy.on_exhausted != 'notify':
+        named.append((('on_exhausted',), policy.on_exhausted))
+    for path, name in named:
+        if name not in known:
+            have = f'it has {", ".join(sorted(known))}' if known else 'it has none'
+            raise doc.fail(path, f'the configuration has no hook {name}; {have}')
+
+
+def document() -> Policy:
+    """The policy in the body; raises InvalidPolicy with the line."""
+    text = fields.body({'document'}).get('document')
+    if not isinstance(text, str):
+        raise InvalidRequest('document must be the YAML text of the policy')
+    return rules.parse(text)
+
+
+def _owner(who: Caller, rule: str) -> tuple[str, str]:
+    """Whose policy is meant: the project to store it under, and the scope's name."""
+    wanted = request.args.get('scope', 'project')
+    if wanted == 'operator':
+        require(rule, who)
+        return policies.OPERATOR, wanted
+    if wanted != 'project':
+        raise InvalidRequest('scope must be project or operator')
+    return who.project_id, wanted

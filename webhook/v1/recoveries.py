@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify
 
-from aodh_ha.db import audit, guests, queue
-from aodh_ha.exceptions import InvalidRequest
+from aodh_ha.db import audit, guests, orders, queue
+from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules.recovery import Attempt, Recovery
 from webhook.auth import caller, scope
 from webhook.state import state
@@ -31,6 +32,14 @@ def view(recovery: Recovery, guest_name: str) -> dict[str, Any]:
         'finished_at': fields.iso(recovery.finished_at),
         'callbacks': recovery.callbacks,
         'alarm_id': recovery.alarm_id,
+        'guard': recovery.guard,
+        'priority': recovery.priority,
+        'admitted_at': fields.iso(recovery.admitted_at),
+        'approved_step': recovery.approved_step,
+        'incident_id': recovery.incident_id,
+        'group': recovery.group_name,
+        'host': recovery.host,
+        'dry_run': recovery.policy.dry_run,
     }
 
 
@@ -47,7 +56,10 @@ def view_attempt(attempt: Attempt) -> dict[str, Any]:
         'finished_at': fields.iso(attempt.finished_at),
         'request_id': attempt.request_id,
         'detail': attempt.detail,
+        'heard_at': fields.iso(attempt.heard_at),
+        'dry_run': attempt.dry_run,
         'evidence': attempt.evidence,
+        'proof': attempt.proof,
     }
 
 
@@ -56,15 +68,21 @@ def listing() -> Response:
     """The newest recoveries, of one guest with ``?guest=``, the active ones with ``?active=1``."""
     project_id = scope(caller('aodh_ha:recovery:get'))
     server_id = fields.guest_filter()
-    wanted = request.args.get('active')
-    if wanted not in (None, '0', '1'):
-        raise InvalidRequest('active must be 0 or 1')
-    active = None if wanted is None else wanted == '1'
-    _, limit = fields.page()
+    active = fields.switch('active')
+    marker, limit = fields.page()
     with state().database.read() as connection:
-        found = queue.find(connection, project_id, server_id, active, limit)
+        after = _after(connection, marker, project_id) if marker else None
+        found = queue.find(connection, project_id, server_id, active, limit, after=after)
         names = guests.names(connection, {r.server_id for r in found})
-    return jsonify({'recoveries': [view(r, names.get(r.server_id, '')) for r in found]})
+    shown = [view(r, names.get(r.server_id, '')) for r in found]
+    return jsonify({'recoveries': shown, 'next': found[-1].id if len(found) == limit else None})
+
+
+def _after(connection: sa.Connection, marker: str, project_id: str | None) -> Recovery:
+    try:
+        return queue.get(connection, marker, project_id)
+    except NotFound:
+        raise InvalidRequest('marker names no recovery of this project') from None
 
 
 @blueprint.get('/recoveries/<recovery_id>')
@@ -87,3 +105,43 @@ def show(recovery_id: str) -> Response:
             'events': trail,
         }
     )
+
+
+@blueprint.post('/recoveries/<recovery_id>/approve')
+def approve(recovery_id: str) -> Response:
+    """Approve the step that waits for it; ``step`` says which one the person saw."""
+    who = caller('aodh_ha:recovery:approve')
+    project_id = scope(who)
+    data = fields.body({'step'}, optional=True)
+    step = fields.whole(data, 'step', 0, 0, 100) if data.get('step') is not None else None
+    now = state().clock()
+
+    def work(connection: sa.Connection) -> tuple[Recovery, str]:
+        recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
+        history = queue.history(connection, recovery.id)
+        orders.approve(connection, recovery, history, step, now, f'user {who.user_id}')
+        return _shown(connection, recovery.id)
+
+    return jsonify({'recovery': view(*state().database.run(work))})
+
+
+@blueprint.post('/recoveries/<recovery_id>/cancel')
+def cancel(recovery_id: str) -> Response:
+    """End it as left alone. The same silence opens no other; the next one does."""
+    who = caller('aodh_ha:recovery:cancel')
+    project_id = scope(who)
+    reason = fields.line(fields.body({'reason'}, optional=True), 'reason')
+    now = state().clock()
+
+    def work(connection: sa.Connection) -> tuple[Recovery, str]:
+        recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
+        orders.cancel(connection, recovery, now, f'user {who.user_id}', reason)
+        return _shown(connection, recovery.id)
+
+    return jsonify({'recovery': view(*state().database.run(work))})
+
+
+def _shown(connection: sa.Connection, recovery_id: str) -> tuple[Recovery, str]:
+    recovery = queue.get(connection, recovery_id)
+    names = guests.names(connection, {recovery.server_id})
+    return recovery, names.get(recovery.server_id, '')

@@ -60,6 +60,8 @@ def configuration(
         webhook=webhook,
     )
     file.write_text(text)
+    # Where the database is not SQLite nobody makes it by itself.
+    keys.create_master_key(str(folder / 'master.key'))
     return file
 
 
@@ -142,9 +144,9 @@ class Service:
         self.credentials = answer.get_json()['credentials']
         return str(self.credentials['key'])
 
-    def silent(self, seconds: float = 60.0) -> str:
+    def silent(self, seconds: float = 60.0, **more: Any) -> str:
         """A guest that was heard once, so many seconds ago; returns its key."""
-        key = self.enrolled()
+        key = self.enrolled(**more)
         assert self.beat(key).status_code == 202
         self.flush()
         self.clock.advance(seconds)

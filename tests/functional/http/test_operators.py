@@ -5,6 +5,7 @@ import json
 import pytest
 from flask import request
 
+from aodh_ha import __version__
 from tests import samples
 from tests.functional.http.service import notification, refused
 from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
@@ -20,6 +21,7 @@ READS = [
     ('GET', '/v1/policies/stateful'),
     ('GET', '/v1/recoveries'),
     ('GET', f'/v1/recoveries/{SERVER_ID}'),
+    ('GET', '/v1/silences'),
 ]
 WRITES = [
     ('POST', '/v1/guests'),
@@ -29,13 +31,24 @@ WRITES = [
     ('DELETE', f'/v1/alarms/{SERVER_ID}'),
     ('PUT', '/v1/policies/ladder'),
     ('DELETE', '/v1/policies/ladder'),
+    ('POST', f'/v1/recoveries/{SERVER_ID}/approve'),
+    ('POST', f'/v1/recoveries/{SERVER_ID}/cancel'),
+    ('POST', '/v1/silences'),
+    ('DELETE', f'/v1/silences/{SERVER_ID}'),
+]
+ADMINISTRATORS = [
+    ('GET', '/v1/incidents'),
+    ('GET', f'/v1/incidents/{SERVER_ID}'),
+    ('POST', f'/v1/incidents/{SERVER_ID}/close'),
+    ('PUT', '/v1/policies/ladder?scope=operator'),
+    ('DELETE', '/v1/policies/ladder?scope=operator'),
 ]
 
 
 # ---- who is calling
 
 
-@pytest.mark.parametrize(('method', 'path'), READS + WRITES)
+@pytest.mark.parametrize(('method', 'path'), READS + WRITES + ADMINISTRATORS)
 def test_without_a_good_token_nothing_is_answered(quick, method, path):
     quick.enrolled()
     for token in ('', 'no-such-token', 'x' * 5000, '\xe9'):
@@ -112,6 +125,13 @@ def test_a_reader_may_not_write(quick, method, path):
     reader = quick.keystone.token(PROJECT, 'reader')
     refused(quick.call(method, path, b'{}', reader), 403, 'forbidden')
     assert quick.guest()
+
+
+@pytest.mark.parametrize(('method', 'path'), ADMINISTRATORS)
+def test_what_reaches_beyond_a_project_is_for_administrators(quick, method, path):
+    refused(quick.call(method, path, b'{}'), 403, 'forbidden')
+    admin = quick.keystone.token(PROJECT, 'admin')
+    assert quick.call(method, path, b'{}', admin).status_code in (200, 400, 404)
 
 
 @pytest.mark.parametrize(('method', 'path'), READS + WRITES)
@@ -223,6 +243,7 @@ def test_no_answer_but_enrolments_has_a_key(quick, mine):
         ('POST', '/v1/guests', {'server_id': OTHER_ID}),
         ('POST', '/v1/alarms', {'server_id': SERVER_ID}),
         ('PUT', '/v1/policies/ladder', {'document': DOCUMENT}),
+        ('POST', '/v1/silences', {'scope': 'project', 'duration': 60}),
     ],
 )
 def test_a_body_is_an_object_of_known_fields(quick, method, path, good):
@@ -243,7 +264,11 @@ def test_a_body_is_an_object_of_known_fields(quick, method, path, good):
             ('server_id', v)
             for v in (None, 5, '', 'x', SERVER_ID + '\n', SERVER_ID[:-1], [], '%00')
         ),
-        *(('policy', v) for v in (5, '', 'a/b', '../x', 'a\x00', 'n' * 64, [], '\ud800')),
+        *(
+            (name, v)
+            for name in ('policy', 'group')
+            for v in (5, None, 'a/b', '../x', 'a\x00', 'n' * 64, [], '\ud800')
+        ),
         *(('interval', v) for v in ('10', 0, -1, 0.5, 3601, True, [], 10**400)),
         *(('missed', v) for v in ('3', 0, -1, 2.5, 1001, False, {})),
         *(('boot_grace', v) for v in ('1', -1, 86401, True)),
@@ -307,6 +332,8 @@ BAD_QUERIES = [
     *(f'guests?marker={v}' for v in ('x', '%00', SERVER_ID + '%00', SERVER_ID.upper())),
     *(f'{w}?guest={v}' for w in ('alarms', 'recoveries') for v in ('x', '%00', '%ff', "'")),
     *(f'recoveries?active={v}' for v in ('', 'x', '2', 'true', '%00')),
+    *(f'recoveries?marker={v}' for v in ('x', '%00', OTHER_ID)),
+    'silences?ended=x',
 ]
 
 
@@ -333,7 +360,7 @@ def test_a_listing_goes_page_by_page(quick):
 
 
 def test_a_guest_is_shown_as_the_contract_says(quick):
-    key = quick.silent(25)
+    key = quick.silent(25, group='web')
     quick.beat(key, json.dumps({'services': [{'name': 'w', 'state': 'failed'}]}).encode())
     quick.clock.advance(25)
     quick.listens()
@@ -347,7 +374,9 @@ def test_a_guest_is_shown_as_the_contract_says(quick):
         'project_id': PROJECT,
         'status': 'enrolled',
         'status_reason': '',
-        'policy': 'stateful',
+        'policy': '',
+        'policy_in_force': 'stateful',
+        'group': 'web',
         'interval': 10.0,
         'missed_limit': 3,
         'boot_grace': 120.0,
@@ -360,6 +389,10 @@ def test_a_guest_is_shown_as_the_contract_says(quick):
         'seen_by': 'agent',
         'services': [{'name': 'w', 'state': 'failed', 'failures': 0}],
         'failures': 1,
+        'zone': '',
+        'stack_id': '',
+        'stack_name': '',
+        'opted_out': False,
         'resource_id': samples.guest().resource_id,
     }
     assert [e['kind'] for e in found['events']] == ['enrolled']
@@ -374,6 +407,12 @@ def test_a_recovery_is_shown_with_its_attempts_and_its_trail(quick, mine):
     assert (recovery['guest_name'], recovery['status']) == ('db1', 'queued')
     assert (recovery['policy'], recovery['policy_version']) == ('stateful', 0)
     assert recovery['finished_at'] is None
+    assert {k: recovery[k] for k in ('guard', 'priority', 'admitted_at', 'incident_id')} == {
+        'guard': '',
+        'priority': 50,
+        'admitted_at': None,
+        'incident_id': None,
+    }
     assert [e['kind'] for e in found['events']] == ['opened']
     for query, count in (('?active=1', 1), ('?active=0', 0), (f'?guest={OTHER_ID}', 0)):
         listed = quick.call('GET', f'/v1/recoveries{query}').get_json()['recoveries']
@@ -382,7 +421,7 @@ def test_a_recovery_is_shown_with_its_attempts_and_its_trail(quick, mine):
 
 
 def test_policies_have_scopes_versions_and_their_documents(service):
-    assert {(p['name'], p['scope'], p['version']) for p in policies(service)} == {
+    assert {(p['name'], p['scope'], p['version']) for p in policies(service)} >= {
         ('stateful', 'built-in', 0),
         ('stateless', 'built-in', 0),
     }
@@ -394,9 +433,19 @@ def test_policies_have_scopes_versions_and_their_documents(service):
     assert shown['steps'][0] == {
         'action': 'server.reboot',
         'type': 'soft',
+        'name': None,
+        'when': 'host_up',
         'attempts': 1,
         'verify': 90.0,
+        'delay': 0.0,
+        'backoff': 0.0,
+        'hold': 0.0,
+        'healthy': False,
+        'approval': False,
+        'snapshot': False,
+        'intensity': None,
     }
+    assert shown['budget']['per_guest'] == {'times': 5, 'seconds': 3600.0}
     assert service.call('DELETE', '/v1/policies/ladder').status_code == 204
     refused(service.call('GET', '/v1/policies/ladder'), 404, 'not_found')
     refused(service.call('DELETE', '/v1/policies/ladder'), 404, 'not_found')
@@ -449,7 +498,8 @@ def test_a_policy_that_does_not_exist_cannot_be_a_guests(quick):
 
 def test_health_tells_the_version(quick):
     answer = quick.client.get('/healthz')
-    assert (answer.status_code, answer.get_json()['status']) == (200, 'ok')
+    assert answer.status_code == 200
+    assert answer.get_json() == {'status': 'ok', 'version': __version__}
 
 
 @pytest.mark.parametrize('path', ['/', '/v1', '/v1/', '/v2/guests', '/v1/nothing', '/favicon.ico'])
