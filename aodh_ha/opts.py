@@ -17,6 +17,7 @@ from aodh_ha.rules.document import Document
 from aodh_ha.rules.policy import ACTIONS, FORCED_DOWN, NAME, Budget
 
 DEFAULT_FILE = '/etc/aodh-ha/aodh-ha.conf'
+FILE_VARIABLE = 'AODH_HA_CONFIG_FILE'
 SERVICE_GROUP = 'service_credentials'
 
 database_opts: list[cfg.Opt] = [
@@ -290,8 +291,9 @@ def list_opts() -> list[tuple[str, list[Any]]]:
 def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
     """The configuration from command line, files and environment.
 
-    ``args`` are oslo.config's own (``--config-file F``). Without one, AODH_HA_CONFIG_FILE or
-    /etc/aodh-ha/aodh-ha.conf is read, where it exists. Raises ConfigurationError.
+    ``args`` are oslo.config's own (``--config-file F``). Without one, what AODH_HA_CONFIG_FILE
+    names is read (several files with a colon between them, later ones overriding earlier ones),
+    or /etc/aodh-ha/aodh-ha.conf, where it exists. Raises ConfigurationError.
     """
     conf = cfg.ConfigOpts()
     log.register_options(conf)
@@ -299,15 +301,11 @@ def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
         conf.register_opts(options, group=group)
     loading.register_auth_conf_options(conf, SERVICE_GROUP)
     loading.register_session_conf_options(conf, SERVICE_GROUP)
-    file = os.environ.get('AODH_HA_CONFIG_FILE', DEFAULT_FILE)
-    default = [file] if pathlib.Path(file).exists() else []
-    if not default and 'AODH_HA_CONFIG_FILE' in os.environ:
-        raise ConfigurationError(f'AODH_HA_CONFIG_FILE names {file}, which does not exist')
     try:
         conf(
             list(args or []),
             project='aodh-ha',
-            default_config_files=default,
+            default_config_files=_default_files(),
             default_config_dirs=[],
         )
         for group, options in GROUPS.items():
@@ -319,6 +317,23 @@ def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
     except (cfg.Error, ValueError) as e:
         raise ConfigurationError(str(e)) from None
     return conf
+
+
+def _default_files() -> list[str]:
+    named = os.environ.get(FILE_VARIABLE)
+    if named is None:
+        return [DEFAULT_FILE] if pathlib.Path(DEFAULT_FILE).exists() else []
+    files = [f for f in named.split(os.pathsep) if f]
+    for file in files:
+        if not pathlib.Path(file).exists():
+            raise ConfigurationError(f'{FILE_VARIABLE} names {file}, which does not exist')
+    return files
+
+
+def environment(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Our environment with what a child process needs to load the same configuration."""
+    files = [str(pathlib.Path(f).absolute()) for f in conf.config_file or []]
+    return os.environ | ({FILE_VARIABLE: os.pathsep.join(files)} if files else {})
 
 
 def _register_hooks(conf: cfg.ConfigOpts) -> None:

@@ -11,16 +11,19 @@ import time
 from types import FrameType
 
 import sqlalchemy as sa
-from oslo_config import cfg
 
+from aodh_ha import keys, opts
 from aodh_ha.cmd.options import ServiceCommand
 from aodh_ha.db import Database, migrate
+from aodh_ha.exceptions import DatabaseAway
 
 WEBHOOK = ['-m', 'gunicorn', '-c', 'python:webhook.gunicorn_conf', 'webhook.wsgi:create()']
 WORKER = ['-m', 'aodh_ha.cmd.worker']
 
 RESTART = 1.0
 """Seconds before a child that died is started again."""
+AWAY = 2.0
+"""Seconds until a database that did not answer is asked again."""
 GRACE = 20.0
 """Seconds that children get to stop before they are killed."""
 
@@ -45,11 +48,15 @@ class Serve(ServiceCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Runs until it is told to stop. Raises ConfigurationError or DatabaseAway."""
+        """Runs until it is told to stop. Raises ConfigurationError."""
         conf = self.load(parsed_args)
+        database = Database(conf.database.connection)
+        # What is wrong with the key is told here, not by a child that is started over and over.
+        keys.load_master_key(conf.secrets.master_key_file, create=database.is_sqlite)
         _make_folder(conf.database.connection)
-        migrate.upgrade(Database(conf.database.connection))
-        environment = _environment(conf)
+        _upgrade(database)
+        database.close()
+        environment = opts.environment(conf)
         if parsed_args.no_worker:
             os.execve(sys.executable, [sys.executable, *WEBHOOK], environment)
         return Supervisor({'webhook': WEBHOOK, 'worker': WORKER}, environment).run()
@@ -61,9 +68,19 @@ def _make_folder(url: str) -> None:
         pathlib.Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _environment(conf: cfg.ConfigOpts) -> dict[str, str]:
-    files = conf.config_file or []
-    return os.environ | ({'AODH_HA_CONFIG_FILE': files[-1]} if files else {})
+def _upgrade(database: Database) -> None:
+    """Bring the schema up to date; a database that is away is waited for."""
+    told = ''
+    while True:
+        try:
+            migrate.upgrade(database)
+        except DatabaseAway as e:
+            if e.detail != told:
+                sys.stderr.write(f'waiting for the database: {e.detail}\n')
+                told = e.detail
+            time.sleep(AWAY)
+        else:
+            return
 
 
 class Supervisor:

@@ -56,6 +56,26 @@ def test_a_place_that_cannot_be_read_or_written_is_told(tmp_path):
             keys.load_master_key(str(path))
 
 
+def test_where_there_are_several_hosts_no_key_is_made_by_itself(tmp_path):
+    file = tmp_path / 'master.key'
+    with pytest.raises(ConfigurationError, match=r'copy it.*aodh-ha secrets create'):
+        keys.load_master_key(str(file), create=False)
+    assert not file.exists()
+    assert keys.create_master_key(str(file))
+    made = keys.load_master_key(str(file), create=False)
+    assert not keys.create_master_key(str(file)), 'it is made once'
+    assert keys.load_master_key(str(file)) == made
+
+
+def test_a_key_that_openssl_wrote_is_read(tmp_path):
+    file, raw = tmp_path / 'master.key', bytes([0xFB, 0xEF, 0xBE] * 10 + [0xFF, 0xFF])
+    text = base64.b64encode(raw)
+    assert b'+' in text
+    assert b'/' in text
+    file.write_bytes(text + b'\n')
+    assert keys.load_master_key(str(file)) == raw
+
+
 def test_every_guest_and_generation_has_a_key_of_its_own():
     found = {
         keys.guest_key(MASTER, SERVER_ID, 1),

@@ -211,6 +211,8 @@ def _with(s: Settings, program: str, *files: str) -> Callable[..., Command]:
 
 def upgrade_aodh_ha(s: Settings) -> None:
     """Bring aodh-ha's schema to its newest state: at every start, since its code moves."""
+    if s.ha != 'none':  # nobody makes the key by itself where the database is not SQLite
+        run(s, s.ha_bin / 'aodh-ha', 'secrets', 'create', env=ha_environment(s))
     if s.ha == 'split':  # `aodh-ha serve` does it itself
         run(s, s.ha_bin / 'aodh-ha', 'db', 'upgrade', env=ha_environment(s))
 
