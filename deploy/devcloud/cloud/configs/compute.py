@@ -20,6 +20,8 @@ def _nova(s: Settings, host: str) -> dict:
             'compute_driver': 'devcloud.DevcloudDriver',
             'report_interval': 2,
             'service_down_time': 10,
+            # 600 by default: a guest that died with its host would count as running for so long.
+            'sync_power_state_interval': 10,
             'osapi_compute_workers': 1,
             'vif_plugging_is_fatal': False,
             'vif_plugging_timeout': 0,
