@@ -17,6 +17,12 @@ from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
 
 T = TypeVar('T')
+Alarms = list[dict[str, Any]]
+
+TYPE = 'gnocchi_resources_threshold'
+"""Of the alarms that this project creates; see rules.alarm.definition."""
+
+PAGE = 500
 
 # No request is logged, not even for debugging: an alarm's actions are signed URLs.
 _QUIET = logging.getLogger(f'{__name__}.requests')
@@ -49,8 +55,23 @@ class Aodh:
     def list(self) -> list[dict[str, Any]]:
         """The project's alarms of the type that this project creates; Aodh sends them all."""
         return list(
-            _read(lambda: self._client.alarm.list(filters={'type': 'gnocchi_resources_threshold'}))
+            _read(lambda: self._client.alarm.list(filters={'type': TYPE}))
         )
+
+    def list_all(self) -> Alarms:
+        """The alarms of this type of every project; needs the admin role."""
+        found: Alarms = []
+        filters = {'type': TYPE, 'all_projects': 'true'}
+        while True:
+            marker = found[-1]['alarm_id'] if found else None
+            page = _read(
+                lambda m=marker: self._client.alarm.list(  # type: ignore[misc]
+                    filters=filters, limit=PAGE, marker=m, sorts=['alarm_id:asc']
+                )
+            )
+            found += page
+            if len(page) < PAGE:
+                return found
 
     def delete(self, alarm_id: str) -> None:
         """Delete an alarm."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import alarms
 from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.alarm import Alarm
@@ -61,6 +62,13 @@ def set_state(connection: sa.Connection, alarm_id: str, state: str, now: float) 
     connection.execute(
         alarms.update().where(alarms.c.id == alarm_id).values(state=state, state_at=now)
     )
+
+
+def set_problem(connection: sa.Connection, alarm_id: str, problem: str) -> bool:
+    """Record what is wrong with its Aodh alarm; False when that is known already."""
+    problem = problem[:255]
+    other = sa.and_(alarms.c.id == alarm_id, alarms.c.problem != problem)
+    return rowcount(connection.execute(alarms.update().where(other).values(problem=problem))) == 1
 
 
 def delete(connection: sa.Connection, alarm_id: str) -> None:

@@ -194,6 +194,23 @@ def write_life(
     )
 
 
+def to_locate(connection: sa.Connection, before: float, limit: int) -> list[Guest]:
+    """Enrolled guests whose server was last looked at before then, the longest ago first."""
+    query = (
+        sa.select(guests)
+        .where(guests.c.status == ENROLLED, guests.c.looked_at < before)
+        .order_by(guests.c.looked_at, guests.c.server_id)
+        .limit(limit)
+    )
+    return [_guest(r) for r in connection.execute(query)]
+
+
+def located(connection: sa.Connection, server_id: str, now: float, **values: Any) -> None:
+    """Record what a worker saw of the server: name, host, zone, stack_id, stack_name,
+    metadata_policy, opted_out; what is not given stays."""
+    connection.execute(guests.update().where(_is(server_id)).values(looked_at=now, **values))
+
+
 def _is(server_id: str) -> sa.ColumnElement[bool]:
     return guests.c.server_id == server_id
 

@@ -82,6 +82,8 @@ alarms = sa.Table(
     sa.Column('aodh_alarm_id', UUID, unique=True),
     sa.Column('state', sa.String(32), nullable=False),
     sa.Column('state_at', TIME),
+    # What is wrong with the Aodh alarm, as the reconciler last saw it; empty: nothing.
+    sa.Column('problem', sa.String(255), nullable=False, default=''),
     sa.Column('created_at', TIME, nullable=False),
     **MARIADB,
 )

@@ -41,6 +41,8 @@ class Alarm:
     """As Aodh last told us."""
     state_at: float | None
     created_at: float
+    problem: str = ''
+    """Why no callback will come of it, as the reconciler last saw it; empty: one should."""
 
 
 @dataclass(frozen=True)

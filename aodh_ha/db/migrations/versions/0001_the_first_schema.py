@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column('aodh_alarm_id', sa.String(length=36), nullable=True),
         sa.Column('state', sa.String(length=32), nullable=False),
         sa.Column('state_at', sa.Double(), nullable=True),
+        sa.Column('problem', sa.String(length=255), nullable=False),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_alarms')),
         sa.UniqueConstraint('aodh_alarm_id', name=op.f('uq_alarms_aodh_alarm_id')),
