@@ -96,6 +96,16 @@ def users(identity):
         identity.grant(project, admin, 'admin')
 
 
+def stacks_of_tenants(identity):
+    """Let aodh-ha update tenants' stacks, as one of each project's members: what Heat does, it
+    does in the project, and as the user, of the token."""
+    user = identity.named('user', 'aodh-ha', domain_id='default')
+    role = identity.named('role', 'member')
+    identity.call(
+        'PUT', f'/OS-INHERIT/domains/default/users/{user}/roles/{role}/inherited_to_projects'
+    )
+
+
 def heat_domain(identity):
     domain = identity.named('domain', 'heat')
     user = identity.named('user', 'heat_domain_admin', domain_id=domain, password=login.PASSWORD)
@@ -125,5 +135,6 @@ def catalog(identity):
 if __name__ == '__main__':
     keystone = Identity()
     users(keystone)
+    stacks_of_tenants(keystone)
     heat_domain(keystone)
     catalog(keystone)
