@@ -81,6 +81,7 @@ class Beater:
         log: 'logging.Logger',
         ca_file: str = '',
         alarm: 'Alarm | None' = None,
+        commands: 'Commands | None' = None,
     ) -> None:
         self._source = source
         self._sequence = sequence
@@ -91,6 +92,7 @@ class Beater:
         self._ca_file = ca_file
         self._clock = ServerClock()
         self._alarm = alarm or Alarm()
+        self._commands = commands
         self._preferred = 0
         self._failed = 0
         self._said = ''
@@ -153,14 +155,20 @@ class Beater:
             self._said = text
             self._log.info('%s', text)
 
-    def body(self) -> bytes:
-        """The heartbeat's JSON; services that would not fit are left out, and that is said."""
-        services = [r for r in (w.report() for w in self._watches) if r is not None]
+    def body(self) -> 'tuple[bytes, list[str]]':
+        """The heartbeat's JSON, and the commands whose results are in it.
+
+        Services that would not fit are left out, and that is said.
+        """
+        services = [w.report() for w in self._watches]
+        results = self._commands.results() if self._commands else []
         while True:
             data = {'boot_id': self._boot, 'agent': VERSION, 'services': services}
+            if results:
+                data['results'] = results
             text = json.dumps(data, separators=(',', ':')).encode()
             if len(text) <= BODY_LIMIT or not services:
-                return text
+                return text, [str(r['id']) for r in results]
             self._log.warning('too many services for one heartbeat: the last ones are left out')
             services = services[: len(services) // 2]
 
@@ -181,7 +189,8 @@ class Beater:
 
     def _send(self, identity: 'Identity', gateway: str) -> 'tuple[str, str, float]':
         """One request; (code, what went wrong, Retry-After), the first two empty if accepted."""
-        body = self.body()
+        body, results = self.body()
+        since = time.monotonic()
         sequence = self._sequence.next()
         header = authorization(
             identity.key, 'POST', PATH, identity.guest, identity.generation,
@@ -208,6 +217,9 @@ class Beater:
         told = _object(reply.body)
         if reply.status == 202 and genuine:
             self._accept(told)
+            if self._commands:
+                self._commands.told(results)
+                self._commands.take(told.get('commands'), since)
             return '', '', 0.0
         error = _first_error(told)
         code = str(error.get('code', ''))
@@ -263,5 +275,6 @@ if MYPY:
     import logging
 
     from .checks import Watch
+    from .commands import Commands
     from .config import Identity, Source
     from .state import Sequence

@@ -10,6 +10,7 @@ import os
 import re
 
 from .checks import Service
+from .restarts import Restarter
 from .transport import TransportError, exchange
 
 CONFIG_FILE = '/etc/aodh-ha/agent.conf'
@@ -18,7 +19,10 @@ METADATA = 'http://169.254.169.254/openstack/latest/meta_data.json'
 OPTIONS = (
     'gateways', 'guest', 'key', 'generation', 'interval', 'state_dir', 'metadata', 'ca_file',
 )  # fmt: skip
-SERVICE_OPTIONS = ('http', 'tcp', 'interval', 'timeout', 'failures')
+SERVICE_OPTIONS = (
+    'http', 'tcp', 'interval', 'timeout', 'failures', 'start_period',
+    'restart', 'unit', 'restart_timeout', 'restart_attempts', 'restart_window',
+)  # fmt: skip
 
 
 class ConfigError(Exception):
@@ -82,17 +86,52 @@ def _service(name: str, options: 'dict[str, str]') -> Service:
         raise ConfigError('{}: write either http = URL or tcp = host:port'.format(where))
     if tcp and not re.match(r'^.+:\d+$', tcp):
         raise ConfigError('{} tcp = {}: write host:port'.format(where, tcp))
-    failures = options.get('failures', '3')
-    if not failures.isdigit() or not int(failures):
-        raise ConfigError('{} failures = {}: write a whole number from 1'.format(where, failures))
+    start_period = options.get('start_period', '')
     return Service(
         name,
         http,
         tcp,
         seconds(options.get('interval', '10'), where + ' interval'),
         seconds(options.get('timeout', '5'), where + ' timeout'),
-        int(failures),
+        _number(options.get('failures', '3'), where + ' failures', 1),
+        seconds(start_period, where + ' start_period') if start_period else 0.0,
+        _restarter(where, options),
     )
+
+
+def _restarter(where: str, options: 'dict[str, str]') -> 'Restarter | None':
+    restart, unit = options.get('restart', ''), options.get('unit', '')
+    if not restart and not unit:
+        more = sorted(o for o in options if o.startswith('restart_'))
+        if more:
+            raise ConfigError(
+                '{} {}: write also restart = COMMAND or unit = NAME.service'.format(where, more[0])
+            )
+        return None
+    if restart and unit:
+        raise ConfigError('{}: write either restart or unit'.format(where))
+    if unit and not re.match(r'^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$', unit):
+        raise ConfigError('{} unit = {}: write a unit of systemd'.format(where, unit))
+    command = ['systemctl', 'restart', unit]
+    if restart:
+        import shlex
+
+        try:
+            command = shlex.split(restart)
+        except ValueError as e:
+            raise ConfigError('{} restart = {}: {}'.format(where, restart, e)) from e
+    return Restarter(
+        command,
+        seconds(options.get('restart_timeout', '60'), where + ' restart_timeout'),
+        _number(options.get('restart_attempts', '0'), where + ' restart_attempts', 0),
+        seconds(options.get('restart_window', '10m'), where + ' restart_window'),
+    )
+
+
+def _number(text: str, where: str, least: int) -> int:
+    if not re.match(r'^[0-9]{1,9}$', text) or int(text) < least:
+        raise ConfigError('{} = {}: write a whole number from {}'.format(where, text, least))
+    return int(text)
 
 
 def load(path: str, environ: 'dict[str, str]') -> Settings:

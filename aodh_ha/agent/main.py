@@ -8,16 +8,18 @@ import threading
 
 from .beater import Alarm, Beater, boot_id
 from .checks import Watch
+from .commands import Commands
 from .config import ConfigError, Source, load
-from .state import Sequence
+from .state import Memory, Sequence
 from .version import VERSION
 
 USAGE = """usage: aodh-ha-agent [--config FILE] [--verbose] [--version]
 
-Sends signed heartbeats from this guest. Settings: FILE (or AODH_HA_CONFIG, or
-/etc/aodh-ha/agent.conf), the environment (AODH_HA_GATEWAYS, AODH_HA_GUEST,
+Sends signed heartbeats from this guest, and restarts its services. Settings, of
+which the first one counts: the environment (AODH_HA_GATEWAYS, AODH_HA_GUEST,
 AODH_HA_KEY, AODH_HA_GENERATION, AODH_HA_INTERVAL, AODH_HA_STATE_DIR,
-AODH_HA_METADATA), and the server's metadata, in this order.
+AODH_HA_METADATA, AODH_HA_CA_FILE), FILE (or AODH_HA_CONFIG, or
+/etc/aodh-ha/agent.conf), the server's metadata.
 """
 
 
@@ -69,6 +71,7 @@ def main(arguments: 'list[str] | None' = None) -> int:
         log,
         settings.ca_file,
         alarm,
+        Commands(watches, Memory(settings.state_dir, log), alarm.ring, log),
     )
     for watch in watches:
         watch.start()

@@ -3,9 +3,14 @@
 import hashlib
 import hmac
 import json
+import logging
+import os
+import pathlib
 import re
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +19,16 @@ from typing import Any
 
 import pytest
 
+from aodh_ha.agent import config
+from aodh_ha.agent.beater import Alarm, Beater
+from aodh_ha.agent.checks import Service, Watch
+from aodh_ha.agent.commands import Commands
+from aodh_ha.agent.state import Memory, Sequence
+
 GUEST = '6c1f0c0e-6f0c-4a41-9b0e-2f6f3f0c8f11'
 KEY = 'a-key-that-must-never-be-logged'
+LOG = logging.getLogger('aodh-ha-agent')
+Start = Callable[..., Beater]
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
@@ -35,6 +48,9 @@ class Gateway:
 
     key: str = KEY
     interval: float = 0.05
+    # In every reply, as a gateway does until it has the result.
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
     skew: float = 0.0  # how far its clock is ahead of this machine's, seconds
     sign: bool = True
     last_sequence: int = 0
@@ -75,11 +91,12 @@ class Gateway:
             return self.error(409, told, found['sequence'])
         self.last_sequence = int(found['sequence'])
         self.beats.append({**json.loads(body), **found, 'at': time.monotonic()})
+        self.results += self.beats[-1].get('results', [])
         told = {
             'interval': self.interval,
             'server_time': now,
             'sequence': self.last_sequence,
-            'commands': [],
+            'commands': self.commands,
         }
         return self.signed(202, json.dumps(told).encode(), found['sequence'])
 
@@ -133,6 +150,70 @@ def serve(reply: Callable[[str, Any, bytes], tuple[int, bytes, dict[str, str]]])
     server.url = f'http://127.0.0.1:{server.server_address[1]}'
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
+
+
+def order(kind: str = 'service.restart', seconds: float = 60.0, **arguments: Any) -> dict[str, Any]:
+    """A command as a gateway hands it out."""
+    return {
+        'id': str(uuid.uuid4()),
+        'kind': kind,
+        'arguments': arguments or {'service': 'web'},
+        'expires_in': seconds,
+    }
+
+
+def closed_port() -> str:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return f'http://127.0.0.1:{s.getsockname()[1]}'
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith('_proxy') or name.startswith('AODH_HA_'):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def start(tmp_path: pathlib.Path) -> Iterator[Start]:
+    """Starts the heartbeat loop in a thread, and ends it after the test."""
+    running: list[tuple[Beater, threading.Thread]] = []
+
+    def begin(
+        *gateways: Gateway | str, services: list[Service] | None = None, **options: str
+    ) -> Beater:
+        agent = {'interval': '0.05', 'state_dir': str(tmp_path / 'state'), **options}
+        if gateways:
+            urls = [g if isinstance(g, str) else g.url for g in gateways]
+            agent.update(gateways=','.join(urls), guest=GUEST, key=KEY)
+        settings = config.Settings(agent, [])
+        alarm = Alarm()
+        watches = [Watch(s, alarm.ring, LOG) for s in services or []]
+        beater = Beater(
+            config.Source(settings, LOG),
+            Sequence(settings.state_dir, LOG),
+            watches,
+            settings.interval,
+            'boot-1',
+            LOG,
+            alarm=alarm,
+            commands=Commands(watches, Memory(settings.state_dir, LOG), alarm.ring, LOG),
+        )
+        beater.shortest_gap = 0.0
+        thread = threading.Thread(target=beater.run, daemon=True)
+        running.append((beater, thread))
+        for watch in watches:
+            watch.start()
+        thread.start()
+        return beater
+
+    yield begin
+    for beater, _ in running:
+        beater.stop()
+    for _, thread in running:
+        thread.join(2)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
