@@ -185,7 +185,10 @@ def _guests_under(connection: sa.Connection, policy: Policy) -> int:
     told = sa.or_(
         g.policy == policy.name, sa.and_(g.policy == '', g.metadata_policy == policy.name)
     )
-    matched = [g.group_name.in_(policy.match.groups), g.stack_id.in_(policy.match.stacks)]
+    matched: list[sa.ColumnElement[bool]] = [
+        g.group_name.in_(policy.match.groups),
+        g.stack_id.in_(policy.match.stacks),
+    ]
     matched += [g.stack_name.in_(policy.match.stacks)]
     if policy.name == policies.DEFAULT:
         matched = [sa.true()]

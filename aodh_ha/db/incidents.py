@@ -92,15 +92,12 @@ def close(connection: sa.Connection, incident_id: str, now: float, reason: str) 
     return rowcount(connection.execute(incidents.update().where(mine).values(values))) == 1
 
 
-def dismissed(connection: sa.Connection, kind: str, name: str, since: float) -> bool:
-    """Whether a person closed such an incident since then: its recoveries are to go on."""
-    query = sa.select(incidents.c.id).where(
-        incidents.c.kind == kind,
-        incidents.c.name == name,
-        incidents.c.closed_at > since,
-        incidents.c.reason.contains(BY_A_PERSON),
+def dismissed_at(connection: sa.Connection, kind: str) -> float:
+    """When a person last closed an incident of this kind, whose recoveries are to go on; else 0."""
+    query = sa.select(sa.func.max(incidents.c.closed_at)).where(
+        incidents.c.kind == kind, incidents.c.reason.contains(BY_A_PERSON)
     )
-    return connection.execute(query.limit(1)).first() is not None
+    return float(connection.execute(query).scalar_one() or 0.0)
 
 
 def _key(kind: str, name: str) -> str:

@@ -250,6 +250,16 @@ notifications = sa.Table(
     **MARIADB,
 )
 
+# Stacks under way from deletion to creation; sealed with the master key.
+definitions = sa.Table(
+    'definitions',
+    metadata,
+    sa.Column('attempt_id', UUID, primary_key=True),
+    sa.Column('sealed', LONG_TEXT, nullable=False),
+    sa.Column('created_at', TIME, nullable=False),
+    **MARIADB,
+)
+
 # One row, written by whoever admits a recovery: so budgets are counted by one at a time.
 admissions = sa.Table(
     'admissions',

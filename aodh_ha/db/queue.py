@@ -1,20 +1,20 @@
 """Recoveries as a queue in SQL: enqueue, claim, renew, finish; all by compare-and-swap.
 
 No SELECT FOR UPDATE, which Galera does not keep. Whoever holds a recovery writes with the
-fencing number that its claim raised; a write with an older number raises LeaseLost.
+fencing number that its claim raised; a write with an older number raises LeaseLost. What is
+done about a recovery is written by db.attempts and db.admission.
 """
 
 import json
 import random
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from aodh_ha.db import audit, guests
+from aodh_ha.db import audit
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import attempts, recoveries
 from aodh_ha.exceptions import LeaseLost, NotFound
@@ -23,11 +23,9 @@ from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.policy import Policy
 from aodh_ha.rules.recovery import (
     ACTIVE,
-    INTENDED,
     LEFT_ALONE,
     QUEUED,
     RUNNING,
-    SENT,
     Attempt,
     Recovery,
 )
@@ -51,11 +49,6 @@ def _recovery(row: Any) -> Recovery:
     version = values.pop('policy_version')
     values['policy'] = policy_rules.parse(values['policy'], version)
     return Recovery(**values)
-
-
-def _values(attempt: Attempt) -> dict[str, Any]:
-    values = asdict(attempt)
-    return values | {name: json.dumps(values[name]) for name in JSON_COLUMNS}
 
 
 def _attempt(row: Any) -> Attempt:
@@ -93,6 +86,11 @@ def enqueue(
         'reason': reason,
         'policy': policy.document,
         'policy_version': policy.version,
+        'group_name': guest.group_name,
+        'host': guest.host,
+        'zone': guest.zone,
+        'stack_id': guest.stack_id,
+        'priority': policy.priority,
         'created_at': now,
         'updated_at': now,
     }
@@ -106,17 +104,10 @@ def enqueue(
             if existing is None:  # the row that was in the way has just ended or gone
                 raise
         else:
-            audit.record(
-                connection,
-                now,
-                'opened',
-                reason,
-                project_id=guest.project_id,
-                server_id=guest.server_id,
-                recovery_id=str(values['id']),
-                data={'trigger': trigger, 'episode': episode, 'alarm_id': alarm_id},
-            )
-            return get(connection, str(values['id'])), True
+            opened = get(connection, str(values['id']))
+            data = {'trigger': trigger, 'episode': episode, 'alarm_id': alarm_id}
+            note(connection, opened, now, 'opened', reason, data)
+            return opened, True
     connection.execute(
         recoveries.update()
         .where(recoveries.c.id == existing.id)
@@ -151,6 +142,10 @@ def _reopen(connection: sa.Connection, recovery: Recovery, now: float) -> bool:
         'not_before': 0,
         'lease_owner': None,
         'lease_until': None,
+        'admitted_at': None,
+        'approved_step': None,
+        'incident_id': None,
+        'guard': '',
         'updated_at': now,
     }
     same = sa.and_(recoveries.c.id == recovery.id, recoveries.c.status == LEFT_ALONE)
@@ -160,15 +155,7 @@ def _reopen(connection: sa.Connection, recovery: Recovery, now: float) -> bool:
     except exc.IntegrityError:
         return False
     if rowcount(result):
-        audit.record(
-            connection,
-            now,
-            'reopened',
-            'the alarm lasts; looking again',
-            project_id=recovery.project_id,
-            server_id=recovery.server_id,
-            recovery_id=recovery.id,
-        )
+        note(connection, recovery, now, 'reopened', 'the alarm lasts; looking again')
     return bool(rowcount(result))
 
 
@@ -222,10 +209,11 @@ def history(connection: sa.Connection, recovery_id: str) -> list[Attempt]:
 def claim(connection: sa.Connection, owner: str, now: float, lease: float) -> Recovery | None:
     """Claim one recovery that nobody holds, for ``lease`` seconds; None if there is none."""
     free = sa.or_(recoveries.c.lease_until.is_(None), recoveries.c.lease_until < now)
+    # What the budget lets pass first is also begun with first.
     heads: Sequence[Any] = connection.execute(
         sa.select(recoveries.c.id, recoveries.c.fence)
         .where(recoveries.c.active_key.is_not(None), recoveries.c.not_before <= now, free)
-        .order_by(recoveries.c.created_at)
+        .order_by(recoveries.c.priority.desc(), recoveries.c.created_at)
         .limit(HEADS)
     ).all()
     for head in random.sample(heads, len(heads)):
@@ -252,7 +240,7 @@ def claim(connection: sa.Connection, owner: str, now: float, lease: float) -> Re
 
 def renew(connection: sa.Connection, recovery: Recovery, now: float, lease: float) -> None:
     """Hold the lease longer; raises LeaseLost."""
-    _fenced(connection, recovery, {'lease_until': now + lease})
+    fenced(connection, recovery, {'lease_until': now + lease})
 
 
 def release(
@@ -267,23 +255,36 @@ def release(
         'reason': reason,
         'updated_at': now,
     }
-    _fenced(connection, recovery, values)
+    fenced(connection, recovery, values)
+
+
+def held(
+    connection: sa.Connection, recovery: Recovery, now: float, guard: str, reason: str
+) -> None:
+    """Record what holds the recovery back, or with an empty guard that nothing does any more.
+
+    The decision not to act is in the audit trail, too: once, when the guard changes. Raises
+    LeaseLost.
+    """
+    fenced(connection, recovery, {'guard': guard, 'reason': reason, 'updated_at': now})
+    if guard and guard != recovery.guard:
+        note(connection, recovery, now, 'held', reason, {'guard': guard})
+
+
+def joined(
+    connection: sa.Connection, recovery: Recovery, now: float, incident_id: str, reason: str
+) -> None:
+    """Make the recovery part of an incident; raises LeaseLost."""
+    fenced(connection, recovery, {'incident_id': incident_id, 'updated_at': now})
+    note(connection, recovery, now, 'joined', reason, {'incident_id': incident_id})
 
 
 def finish(
     connection: sa.Connection, recovery: Recovery, now: float, status: str, reason: str
 ) -> None:
     """End the recovery; raises LeaseLost."""
-    _fenced(connection, recovery, _ended(now, status, reason))
-    audit.record(
-        connection,
-        now,
-        status,
-        reason,
-        project_id=recovery.project_id,
-        server_id=recovery.server_id,
-        recovery_id=recovery.id,
-    )
+    fenced(connection, recovery, _ended(now, status, reason))
+    note(connection, recovery, now, status, reason)
 
 
 def end_of_guest(connection: sa.Connection, server_id: str, now: float, reason: str) -> None:
@@ -299,116 +300,7 @@ def end_of_guest(connection: sa.Connection, server_id: str, now: float, reason: 
         .where(recoveries.c.id == row.id, recoveries.c.status.in_(ACTIVE))
         .values(values)
     )
-    audit.record(
-        connection,
-        now,
-        LEFT_ALONE,
-        reason,
-        project_id=row.project_id,
-        server_id=server_id,
-        recovery_id=row.id,
-    )
-
-
-def intend(
-    connection: sa.Connection, recovery: Recovery, attempt: Attempt, now: float, guest: Guest
-) -> bool:
-    """Record an action before it is made; False when the guest was heard in the meantime.
-
-    The last look at the guest and the record are one transaction, so nothing is done to a
-    guest whose heartbeat is already written. Raises LeaseLost.
-    """
-    _fenced(connection, recovery, {'updated_at': now})
-    latest = guests.get(connection, guest.server_id)
-    if latest.last_seen != guest.last_seen and recovery.trigger == 'heartbeat':
-        return False
-    if recovery.trigger == 'service' and not latest.failures:
-        return False
-    connection.execute(attempts.insert().values(_values(attempt)))
-    audit.record(
-        connection,
-        now,
-        'intended',
-        f'{attempt.action}: {attempt.detail}',
-        project_id=recovery.project_id,
-        server_id=recovery.server_id,
-        recovery_id=recovery.id,
-        data={'attempt': attempt.number, 'evidence': attempt.evidence},
-    )
-    return True
-
-
-def sent(
-    connection: sa.Connection,
-    recovery: Recovery,
-    attempt: Attempt,
-    now: float,
-    request_id: str | None,
-    verify_until: float,
-    message: str,
-) -> None:
-    """Record that Nova took the action; raises LeaseLost."""
-    _fenced(connection, recovery, {'updated_at': now, 'reason': message})
-    values = {
-        'status': SENT,
-        'sent_at': now,
-        'request_id': request_id,
-        'verify_until': verify_until,
-    }
-    _attempt_was(connection, attempt, INTENDED, values)
-    audit.record(
-        connection,
-        now,
-        'sent',
-        f'{attempt.action}: {message}',
-        project_id=recovery.project_id,
-        server_id=recovery.server_id,
-        recovery_id=recovery.id,
-        data={'request_id': request_id},
-    )
-
-
-def conclude(
-    connection: sa.Connection,
-    recovery: Recovery,
-    attempt: Attempt,
-    now: float,
-    status: str,
-    reason: str,
-) -> None:
-    """Record how an attempt ended; raises LeaseLost."""
-    _fenced(connection, recovery, {'updated_at': now, 'reason': f'{attempt.action}: {reason}'})
-    _attempt_was(
-        connection,
-        attempt,
-        attempt.status,
-        {'status': status, 'finished_at': now, 'detail': reason},
-    )
-    audit.record(
-        connection,
-        now,
-        status,
-        f'{attempt.action}: {reason}',
-        project_id=recovery.project_id,
-        server_id=recovery.server_id,
-        recovery_id=recovery.id,
-    )
-
-
-def refuse(connection: sa.Connection, recovery: Recovery, attempt: Attempt, now: float) -> None:
-    """Record a step that was not taken; raises LeaseLost."""
-    _fenced(connection, recovery, {'updated_at': now})
-    connection.execute(attempts.insert().values(_values(attempt)))
-    audit.record(
-        connection,
-        now,
-        attempt.status,
-        f'{attempt.action}: {attempt.detail}',
-        project_id=recovery.project_id,
-        server_id=recovery.server_id,
-        recovery_id=recovery.id,
-        data={'evidence': attempt.evidence},
-    )
+    note(connection, _recovery(row), now, LEFT_ALONE, reason)
 
 
 def _ended(now: float, status: str, reason: str) -> dict[str, Any]:
@@ -419,11 +311,13 @@ def _ended(now: float, status: str, reason: str) -> dict[str, Any]:
         'finished_at': now,
         'lease_owner': None,
         'lease_until': None,
+        'guard': '',
         'updated_at': now,
     }
 
 
-def _fenced(connection: sa.Connection, recovery: Recovery, values: dict[str, Any]) -> None:
+def fenced(connection: sa.Connection, recovery: Recovery, values: dict[str, Any]) -> None:
+    """Write to a recovery as its holder; raises LeaseLost for anybody else."""
     result = connection.execute(
         recoveries.update()
         .where(
@@ -437,13 +331,22 @@ def _fenced(connection: sa.Connection, recovery: Recovery, values: dict[str, Any
         raise LeaseLost(f'recovery {recovery.id} was taken over or ended')
 
 
-def _attempt_was(
-    connection: sa.Connection, attempt: Attempt, status: str, values: dict[str, Any]
+def note(
+    connection: sa.Connection,
+    recovery: Recovery,
+    now: float,
+    kind: str,
+    message: str,
+    data: dict[str, Any] | None = None,
 ) -> None:
-    result = connection.execute(
-        attempts.update()
-        .where(attempts.c.id == attempt.id, attempts.c.status == status)
-        .values(values)
+    """Add an entry about a recovery to the audit trail."""
+    audit.record(
+        connection,
+        now,
+        kind,
+        message,
+        project_id=recovery.project_id,
+        server_id=recovery.server_id,
+        recovery_id=recovery.id,
+        data=data,
     )
-    if not rowcount(result):
-        raise LeaseLost(f'attempt {attempt.id} is no longer {status}')

@@ -1,21 +1,233 @@
 """What is known before acting, taken anew for each action."""
 
-from aodh_ha.exceptions import NotFound
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from aodh_ha.db import Database, attempts, gateways, guests, incidents, silences
+from aodh_ha.db.models import recoveries
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules.evidence import Evidence
-from aodh_ha.rules.guest import Guest
+from aodh_ha.rules import gateway, storm
+from aodh_ha.rules.evidence import Evidence, Fleet, Host, Server
+from aodh_ha.rules.guest import ENROLLED, Guest
+from aodh_ha.rules.holdings import Holdings
+from aodh_ha.rules.masking import masked
+from aodh_ha.rules.policy import Step
+from aodh_ha.rules.recovery import LEFT_ALONE
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
+ACTIONS = 10
+"""Entries of Nova's log that are kept."""
+
+CONSOLE_LINES = 200
+
+WEEK = 7 * 86400.0
+
+NEIGHBOURS = ('stack.heal', 'stack.rebuild')
+"""Steps before which it has to be known what the other servers of the stack have."""
+
+OPT_OUT = 'aodh_ha:opt_out'
+"""Key of a server's metadata, with which its owner wants nothing to be done to it."""
+
+_PAGE = 1000
+_NO = ('', '0', 'false', 'no', 'off')
 
 
-def take(cloud: Cloud, guest: Guest, listening_since: float | None, now: float) -> Evidence:
-    """Heartbeats as the database knows them, and the server as Nova shows it.
+@dataclass(frozen=True)
+class Settings:
+    """When silent guests are a storm; see rules.storm."""
 
-    Raises CloudAway. A server that Nova does not know is evidence, not an error.
+    share: float = 0.3
+    window: float = 60.0
+    minimum: int = 5
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The evidence, and what of it could not be had because a part of the cloud is away."""
+
+    evidence: Evidence
+    away: str = ''
+    """Empty; or which part did not answer about what the server has or where it belongs."""
+
+
+def take(
+    cloud: Cloud,
+    database: Database,
+    guest: Guest,
+    listening_since: float | None,
+    now: float,
+    settings: Settings = Settings(),
+) -> Taken:
+    """Heartbeats and plans as the database knows them, the server as the cloud shows it.
+
+    Raises CloudAway when Nova does not answer. A server that it does not know is evidence, not
+    an error. What console() and neighbours() add costs more, and is only taken before acting.
     """
     missed = 0 if listening_since is None else guest.missed(now, listening_since)
+    bare = Evidence(now, missed, guest.last_seen, None, None, listening_since)
     try:
         server = cloud.server(guest.server_id)
         actions = cloud.instance_actions(guest.server_id)
     except NotFound:
-        return Evidence(now, missed, guest.last_seen, None, None, listening_since)
-    newest = actions[0].request_id if actions else None
-    return Evidence(now, missed, guest.last_seen, server, newest, listening_since)
+        return Taken(bare)
+    host = _host(cloud, server)
+    away: list[str] = []
+    member = _softly(lambda: cloud.member(server), away)
+    holdings = _softly(lambda: cloud.holdings(server, member), away)
+    activity = _softly(lambda: cloud.activity(server.id, now), [])
+    down = {host.name} if host and not host.up else set[str]()
+    with database.read() as connection:
+        incident = server.host and incidents.get_open(connection, incidents.HOST, server.host)
+        evidence = replace(
+            bare,
+            server=server,
+            last_request_id=actions[0].request_id if actions else None,
+            host=host,
+            actions=tuple(actions[:ACTIONS]),
+            holdings=holdings,
+            member=member,
+            activity=activity,
+            services={s.name: s.state for s in guest.services},
+            opted_out=guest.opted_out or opted_out(server),
+            silences=silences.covering(connection, guest, server.host or '', now),
+            fleet=fleet(connection, guest, down, now, settings),
+            past=attempts.past(connection, guest.server_id, now - WEEK),
+            incident=incident or None,
+            user_id=cloud.user_id(),
+            boot_id=guest.boot_id,
+        )
+    return Taken(evidence, '; '.join(away))
+
+
+def console(cloud: Cloud, evidence: Evidence) -> Evidence:
+    """With what the guest printed last and what its hypervisor says, where they can be had."""
+    server = evidence.server
+    if server is None:
+        return evidence
+    text = _softly(lambda: cloud.console(server.id, CONSOLE_LINES), [])
+    diagnostics = _softly(lambda: cloud.diagnostics(server.id), [])
+    return replace(evidence, console=masked(text or ''), diagnostics=diagnostics or {})
+
+
+def neighbours(
+    cloud: Cloud, database: Database, evidence: Evidence, step: Step, now: float
+) -> Evidence:
+    """With what the other servers have that the step would replace."""
+    member, server = evidence.member, evidence.server
+    if step.action not in NEIGHBOURS or member is None or server is None:
+        return evidence
+    others: dict[str, Holdings | None] = {}
+    for server_id, name in member.siblings:
+        away: list[str] = []
+        if server_id == server.id:
+            continue
+        seen = _softly(partial(_server, cloud, server_id), away)
+        if step.action == 'stack.heal' and not away and not _failed(database, server_id, seen, now):
+            continue
+        place = replace(member, resource_name=name)
+        others[server_id] = _softly(partial(cloud.holdings, seen, place), []) if seen else None
+    return replace(evidence, others=others)
+
+
+def opted_out(server: Server) -> bool:
+    """Whether its owner wants nothing to be done to it."""
+    return server.metadata.get(OPT_OUT, '').strip().lower() not in _NO
+
+
+def fleet(
+    connection: sa.Connection,
+    guest: Guest,
+    down_hosts: set[str],
+    now: float,
+    settings: Settings = Settings(),
+) -> Fleet:
+    """Who else is silent."""
+    down = {i.name for i in incidents.find(connection, open_only=True) if i.kind == incidents.HOST}
+    listening = {
+        way: gateways.listening_since(connection, now, way)
+        for way in (gateway.AGENT, gateway.CEILOMETER)
+    }
+    everybody = _everybody(connection)
+    return storm.survey(
+        everybody,
+        listening,
+        down | down_hosts,
+        now,
+        share=settings.share,
+        window=settings.window,
+        minimum=settings.minimum,
+        group=guest.group_name,
+        excused=_excused(connection, everybody, now),
+        since=incidents.dismissed_at(connection, incidents.STORM),
+    )
+
+
+def _everybody(connection: sa.Connection) -> list[Guest]:
+    found: list[Guest] = []
+    while True:
+        after = found[-1].server_id if found else ''
+        page = guests.find(connection, status=ENROLLED, after=after, limit=_PAGE)
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def _excused(connection: sa.Connection, everybody: Sequence[Guest], now: float) -> set[str]:
+    """Those whose present silence was looked into, and is wanted by a person."""
+    rows = connection.execute(
+        sa.select(recoveries.c.server_id, recoveries.c.episode).where(
+            recoveries.c.status == LEFT_ALONE, recoveries.c.finished_at > now - storm.MEMORY
+        )
+    ).all()
+    known = {(r.server_id, r.episode) for r in rows}
+    return {g.server_id for g in everybody if (g.server_id, g.episode('heartbeat')) in known}
+
+
+def _failed(database: Database, server_id: str, seen: Server | None, now: float) -> bool:
+    """Whether a server of the stack has failed, too: gone, in ERROR, or its guest is silent."""
+    if seen is None or seen.vm_state == 'error':
+        return True
+    with database.read() as connection:
+        try:
+            guest = guests.get(connection, server_id)
+        except NotFound:
+            return False
+        since = gateways.listening_since(connection, now, guest.way)
+    return since is not None and guest.missed(now, since) >= guest.missed_limit
+
+
+def _server(cloud: Cloud, server_id: str) -> Server | None:
+    try:
+        return cloud.server(server_id)
+    except NotFound:
+        return None
+
+
+def _host(cloud: Cloud, server: Server) -> Host | None:
+    if not server.host:
+        return None
+    try:
+        return cloud.host(server.host)
+    except (NotFound, ActionRefused):
+        return None
+
+
+def _softly(read: Callable[[], T], away: list[str]) -> T | None:
+    """What a part of the cloud says; None when it has nothing or does not answer."""
+    try:
+        return read()
+    except CloudAway as e:
+        away.append(e.detail)
+        LOG.info('evidence is incomplete: %s', e.detail)
+    except (NotFound, ActionRefused) as e:
+        LOG.info('evidence is incomplete: %s', e.detail)
+    return None

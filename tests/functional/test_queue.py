@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from aodh_ha.db import Database, audit, guests, queue
+from aodh_ha.db import Database, attempts, audit, guests, queue
 from aodh_ha.db.guests import Beat
 from aodh_ha.db.models import recoveries
 from aodh_ha.exceptions import LeaseLost, NotFound
@@ -293,10 +293,10 @@ WRITES = {
     'renew': lambda c, r: queue.renew(c, r, START, 15),
     'release': lambda c, r: queue.release(c, r, START, START, ''),
     'finish': lambda c, r: queue.finish(c, r, START, FAILED, ''),
-    'intend': lambda c, r: queue.intend(c, r, attempt(r, number=2), START, samples.guest()),
-    'sent': lambda c, r: queue.sent(c, r, attempt(r), START, 'req', START, ''),
-    'conclude': lambda c, r: queue.conclude(c, r, attempt(r), START, UNVERIFIED, ''),
-    'refuse': lambda c, r: queue.refuse(c, r, attempt(r, REFUSED, 3), START),
+    'intend': lambda c, r: attempts.intend(c, r, attempt(r, number=2), START, samples.guest()),
+    'sent': lambda c, r: attempts.sent(c, r, attempt(r), START, 'req', START, ''),
+    'conclude': lambda c, r: attempts.conclude(c, r, attempt(r), START, UNVERIFIED, ''),
+    'refuse': lambda c, r: attempts.refuse(c, r, attempt(r, REFUSED, 3), START),
 }
 
 
@@ -311,7 +311,7 @@ def test_who_lost_the_lease_writes_nothing(database, how):
     database.run(lambda c: guests.enroll(c, samples.guest()))
     enqueue(database)
     held = claim(database)
-    database.run(lambda c: queue.intend(c, held, attempt(held), START, samples.guest()))
+    database.run(lambda c: attempts.intend(c, held, attempt(held), START, samples.guest()))
     if how == 'taken over':
         assert claim(database, START + 16).fence == 2
     elif how == 'released':
@@ -332,13 +332,13 @@ def test_every_write_works_for_who_holds_the_lease(database):
     enqueue(database)
     held = claim(database)
     one = attempt(held)
-    database.run(lambda c: queue.intend(c, held, one, START, samples.guest()))
-    database.run(lambda c: queue.sent(c, held, one, START + 1, 'req-1', START + 91, 'taken'))
+    database.run(lambda c: attempts.intend(c, held, one, START, samples.guest()))
+    database.run(lambda c: attempts.sent(c, held, one, START + 1, 'req-1', START + 91, 'taken'))
     with database.read() as c:
         (sent,) = queue.history(c, held.id)
     assert (sent.status, sent.request_id, sent.verify_until) == (SENT, 'req-1', START + 91)
-    database.run(lambda c: queue.conclude(c, held, sent, START + 91, UNVERIFIED, 'silent'))
-    database.run(lambda c: queue.refuse(c, held, attempt(held, REFUSED, 2), START + 92))
+    database.run(lambda c: attempts.conclude(c, held, sent, START + 91, UNVERIFIED, 'silent'))
+    database.run(lambda c: attempts.refuse(c, held, attempt(held, REFUSED, 2), START + 92))
     database.run(lambda c: queue.finish(c, held, START + 93, FAILED, 'no step helped'))
     with database.read() as c:
         assert [a.status for a in queue.history(c, held.id)] == [UNVERIFIED, REFUSED]
@@ -354,9 +354,10 @@ def test_a_sign_of_life_in_the_last_moment_prevents_the_intent(database):
     held = claim(database)
     beat = Beat(SERVER_ID, START + 1, 101, Report())
     database.run(lambda c: guests.write_beats(c, [beat]))
-    assert not database.run(
-        lambda c: queue.intend(c, held, attempt(held), START + 1, samples.guest())
+    why = database.run(
+        lambda c: attempts.intend(c, held, attempt(held), START + 1, samples.guest())
     )
+    assert why == attempts.HEARD
     with database.read() as c:
         assert queue.history(c, held.id) == []
 

@@ -1,15 +1,13 @@
 """Reboot: soft asks the guest, hard does not."""
 
-from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules.evidence import Server
-from aodh_ha.rules.policy import Step
+from aodh_ha.recovery.actions.base import Action, Context
 
 
-class Reboot:
+class Reboot(Action):
     """``server.reboot``, type soft or hard. Keeps every disk, port and address."""
 
     logged_as = 'reboot'
 
-    def act(self, cloud: Cloud, server: Server, step: Step) -> str | None:
+    def act(self, context: Context) -> str | None:
         """See Action."""
-        return cloud.reboot(server.id, step.type or 'soft')
+        return context.cloud.reboot(context.server.id, context.step.type or 'soft')

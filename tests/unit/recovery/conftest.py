@@ -34,7 +34,7 @@ class World:
 
     def __post_init__(self):
         self.nova = FakeCloud(self.clock)
-        self.nova.add(SERVER_ID, PROJECT)
+        self.boot(SERVER_ID)
         self.sequence = 100
         self.engine = Engine(self.database, self.nova, self.clock)
         with self.database.write() as c:
@@ -42,6 +42,13 @@ class World:
             values = {'name': 'g', 'alive_at': START, 'listening_since': START - 3600}
             c.execute(models.gateways.insert().values(values))
         self.ticked = START
+
+    def boot(self, server_id, **values):
+        """A server that was created an hour ago."""
+        now = self.clock()
+        self.clock.now = START - 3600
+        self.nova.add(server_id, PROJECT, **values)
+        self.clock.now = now
 
     def tick(self):
         """The gateway says that it listens; every 3 s, which is often enough."""
@@ -54,10 +61,15 @@ class World:
     def beat(self, failures=0):
         """The guest sends a heartbeat."""
         self.sequence += 1
-        services = (Service('web', 'failed', failures),) if failures else ()
-        report = Report('boot-2', '1.0', services)
+        services = (Service('web', 'failed' if failures else 'ok', failures),)
+        report = Report(self.boot_id, '1.0', services)
         with self.database.write() as c:
             guests.write_beats(c, [Beat(SERVER_ID, self.clock(), self.sequence, report)])
+
+    @property
+    def boot_id(self):
+        """Of its present boot: another one after each action that lets it boot."""
+        return f'boot-{1 + len(self.nova.taken)}'
 
     def guest(self):
         with self.database.read() as c:

@@ -271,6 +271,8 @@ def test_what_a_person_wants_so_is_left_alone_at_every_step(world, changes, why,
     recovery = world.alarm()
     world.run(recovery, lambda: len(world.nova.taken) == step)
     world.nova.change(SERVER_ID, **changes)
+    if changes.get('vm_state') == 'stopped':
+        world.nova.others(SERVER_ID, 'stop')
     ended = world.run(recovery)
     assert ended.status == LEFT_ALONE
     assert why in ended.reason
@@ -302,6 +304,7 @@ def test_a_server_that_is_deleted_while_an_answer_is_lost_is_left_alone(world):
 
 def test_a_stopped_server_is_looked_at_again_while_the_alarm_lasts_and_then_healed(world):
     world.nova.change(SERVER_ID, vm_state='stopped')
+    world.nova.others(SERVER_ID, 'stop')
     recovery = world.run(world.alarm())
     assert recovery.status == LEFT_ALONE
     world.pass_time(queue.RECHECK - 10)

@@ -64,6 +64,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_commands_server_id'), ['server_id'], unique=False)
 
     op.create_table(
+        'definitions',
+        sa.Column('attempt_id', sa.String(length=36), nullable=False),
+        sa.Column('sealed', LONG_TEXT, nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('attempt_id', name=op.f('pk_definitions')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    op.create_table(
         'events',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
         sa.Column('at', sa.Double(), nullable=False),

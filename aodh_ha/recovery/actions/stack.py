@@ -1,0 +1,114 @@
+"""The stack steps: Heat puts other servers in the place of those that failed."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from aodh_ha.db import definitions, queue
+from aodh_ha.recovery.actions.base import Action, Context, Observed
+from aodh_ha.rules.holdings import Member
+
+
+class _Stack(Action):
+    def observe(self, context: Context) -> Observed | None:
+        """An update of the stack since the intent: nobody else's, for it was idle then.
+
+        That servers were marked only is no update: marking and updating are done again.
+        """
+        before = context.member
+        now = context.cloud.stack_member_again(before)
+        if now is None or (now.updated_at, now.status) == (before.updated_at, before.status):
+            return None
+        return Observed(None, f'the stack is {now.status}, changed since')
+
+    def requests(self, context: Context) -> int:
+        """A mark for each server, what is read for it, and the update."""
+        return 2 * len(context.member.siblings) + 3
+
+    def failure(self, context: Context) -> str:
+        """See Action."""
+        now = context.cloud.stack_member_again(context.member)
+        if now is None:
+            return 'the stack is gone'
+        if now.status.endswith('_FAILED') and now.updated_at != context.member.updated_at:
+            return f'the stack {now.root_name} is {now.status}'
+        return ''
+
+
+class Replace(_Stack):
+    """``server.replace``: the server alone."""
+
+    def act(self, context: Context) -> str | None:
+        """See Action."""
+        member = context.member
+        return context.cloud.replace(member, [member.resource_name], _reason(context))
+
+
+class Heal(_Stack):
+    """``stack.heal``: every server of the stack that failed, in one update."""
+
+    def act(self, context: Context) -> str | None:
+        """See Action. Who else failed was looked up with the evidence."""
+        others = context.evidence.others if context.evidence else {}
+        return context.cloud.replace(
+            context.member, _names(context.member, [context.server.id, *others]), _reason(context)
+        )
+
+
+class Rebuild(_Stack):
+    """``stack.rebuild``: every server of the stack, in the order of their dependencies."""
+
+    def act(self, context: Context) -> str | None:
+        """See Action."""
+        return context.cloud.rebuild_stack(context.member)
+
+
+class Recreate(Action):
+    """``stack.recreate``: the stack is deleted and created again. Keeps nothing.
+
+    What it is created from is kept, sealed, before it is deleted: a worker that takes over could
+    not ask Heat for it any more.
+    """
+
+    settles = False
+
+    def act(self, context: Context) -> str | None:
+        """See Action. Raises LeaseLost."""
+        definition = context.cloud.stack_definition(context.member)
+        sealed = definitions.seal(definition, context.master_key)
+
+        def work(connection: sa.Connection) -> None:
+            queue.fenced(connection, context.recovery, {'updated_at': context.now})
+            definitions.keep(connection, context.attempt.id, sealed, context.now)
+
+        context.database.run(work)
+        return context.cloud.recreate_stack(context.member, definition)
+
+    def observe(self, context: Context) -> Observed | None:
+        """Go on with what was begun: to delete and not create would be the worst of all."""
+        with context.database.read() as connection:
+            sealed = definitions.get(connection, context.attempt.id)
+        if sealed is None:
+            return None  # nothing was deleted yet
+        definition = definitions.unseal(sealed, context.master_key)
+        request_id = context.cloud.recreate_stack(context.member, definition)
+        return Observed(request_id, 'gone on with')
+
+    def failure(self, context: Context) -> str:
+        """See Action."""
+        now = context.cloud.stack_member_again(context.member)
+        if now is not None and now.status == 'CREATE_FAILED':
+            return f'the stack {now.root_name} is {now.status}'
+        return ''
+
+    def conclude(self, context: Context) -> None:
+        """See Action."""
+        context.database.run(lambda c: definitions.forget(c, context.attempt.id))
+
+
+def _names(member: Member, server_ids: Sequence[str]) -> list[str]:
+    return [name for server_id, name in member.siblings if server_id in server_ids]
+
+
+def _reason(context: Context) -> str:
+    return f'aodh-ha recovery {context.recovery.id}: {context.attempt.detail}'
