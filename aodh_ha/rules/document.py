@@ -21,15 +21,21 @@ class Document:
 
     def __init__(self, text: str) -> None:
         try:
+            _refuse_what_grows(text)
             self.node = yaml.compose(text, Loader=yaml.SafeLoader)
+            _refuse_doubles(self.node)
             self.data = yaml.safe_load(text)
         except yaml.YAMLError as e:
             mark = getattr(e, 'problem_mark', None)
             where = f'line {mark.line + 1}: ' if mark else ''
             problem = getattr(e, 'problem', None) or 'it cannot be read'
             raise InvalidPolicy(f'{where}not YAML: {problem}') from None
-        except (RecursionError, ValueError, LookupError, AttributeError):
-            # PyYAML's constructors trip over tags that do not fit: !!bool x is a KeyError.
+        except (
+            *(RecursionError, ValueError, LookupError, AttributeError),
+            *(ArithmeticError, TypeError),
+        ):
+            # PyYAML's constructors trip over values that do not fit: !!bool x is a KeyError, and
+            # 1:00:00, which is a number to the base of 60, overflows when it is long.
             raise InvalidPolicy('not YAML that can be read: a value does not fit') from None
 
     def fail(self, path: Path, problem: str) -> InvalidPolicy:
@@ -165,3 +171,42 @@ class Document:
         if not digits.isascii() or not digits.isdigit() or not 1 <= int(digits[:4]) <= 100:
             raise self.fail(path, 'must be from 1% to 100%')
         return int(digits[:4]) / 100
+
+
+DEPTH = 10
+"""Levels of nesting; a policy has four."""
+
+
+def _refuse_what_grows(text: str) -> None:
+    """Refuse what costs more to read than it is long, before anything is made of it.
+
+    Aliases: ``<<: [*a, *a]`` copies what it names, and forty such lines would be 2^40 keys.
+    Nesting: the reader looks through all levels at each word.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        merge = isinstance(event, yaml.ScalarEvent) and event.value == '<<'
+        if getattr(event, 'anchor', None) or merge:
+            raise InvalidPolicy(
+                f'line {line}: anchors, aliases and merge keys are not read; write the value out'
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise InvalidPolicy(f'line {line}: nested deeper than {DEPTH} levels')
+
+
+def _refuse_doubles(node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice: YAML's reader would silently take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                word = ascii(key.value[:64])[1:-1]
+                raise InvalidPolicy(f'line {key.start_mark.line + 1}: {word} stands here twice')
+            seen.add(str(key.value))
+            _refuse_doubles(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_doubles(value)

@@ -2,11 +2,20 @@
 
 from collections.abc import Sequence
 
-from aodh_ha.rules import budget, guards, preservation
+from aodh_ha.rules import budget, guards, preservation, verification
 from aodh_ha.rules.evidence import Evidence, Server
 from aodh_ha.rules.guards import made
 from aodh_ha.rules.guest import Guest
-from aodh_ha.rules.policy import FORCED_DOWN, GENTLE, HOST_DOWN, HOST_UP, OFF, SERVICE, Step
+from aodh_ha.rules.policy import (
+    DEAD_HOST,
+    FORCED_DOWN,
+    GENTLE,
+    HOST_DOWN,
+    HOST_UP,
+    OFF,
+    SERVICE,
+    Step,
+)
 from aodh_ha.rules.recovery import (
     ABANDONED,
     CONCLUDED,
@@ -15,22 +24,19 @@ from aodh_ha.rules.recovery import (
     REFUSED,
     SENT,
     SUCCEEDED,
-    UNVERIFIED,
     Act,
     Attempt,
-    Conclude,
     Decision,
     Fence,
     Finish,
-    Heard,
     NeedEvidence,
     Recovery,
     Refuse,
     Wait,
 )
+from aodh_ha.rules.verification import ECHOED, HEARD, OLD_BOOT, POLL
 
-POLL = 1.0
-"""Seconds between two looks at the guest while a step is verified."""
+__all__ = ['POLL', 'decide']
 
 EXPIRY = 86400.0
 """Seconds after which a recovery that could not be finished is a person's."""
@@ -43,48 +49,32 @@ MOST_ABANDONED = 5
 harsher one, would fare no better, and must not be taken for that."""
 
 
-def heard_again(guest: Guest, recovery: Recovery, history: Sequence[Attempt]) -> bool:
-    """Whether a sign of life came that is newer than the last action and the silence.
-
-    For a failed service the beat must also report every service healthy: it beat all along.
-    """
-    if guest.last_seen is None:
-        return False
-    if recovery.trigger == 'heartbeat' and guest.episode('heartbeat') == recovery.episode:
-        return False
-    acted = [a.sent_at or a.intended_at for a in made(history)]
-    # A guest that fell silent again within the hold has to be heard anew.
-    relapsed = [a.finished_at or 0 for a in history if a.heard_at and a.status == UNVERIFIED]
-    if guest.last_seen <= max([recovery.created_at, *acted, *relapsed]):
-        return False
-    return recovery.trigger == 'heartbeat' or guest.failures == 0
-
-
 def decide(
     recovery: Recovery,
     history: Sequence[Attempt],
     guest: Guest,
     evidence: Evidence | None,
     now: float,
+    listening_since: float | None = 0.0,
 ) -> Decision:
     """What to do next about this recovery.
 
     ``history`` is every attempt so far, oldest first; none of them INTENDED (what became of
     those has to be observed first). ``evidence`` is None until it was asked for with
-    NeedEvidence, and taken anew for each action.
+    NeedEvidence, and taken anew for each action. ``listening_since``: since when the guest could
+    be heard without a gap; None: nobody listens.
     """
     waiting = next((a for a in history if a.status == SENT), None)
-    if heard_again(guest, recovery, history):
-        if waiting is None:
-            return Finish(RECOVERED, _praise(history))
-        verdict = _verified(recovery.policy.steps[waiting.step], waiting, guest, now)
-        if verdict:
-            return verdict
+    life = verification.life(guest, recovery, history)
     if waiting:
-        until = waiting.verify_until or now
-        if now < until:
-            return Wait(min(POLL, until - now), f'waiting for a heartbeat after {waiting.action}')
-        return Conclude(waiting, UNVERIFIED, 'no newer heartbeat in time')
+        return verification.verdict(recovery, waiting, life, guest, listening_since, now)
+    if life in (HEARD, OLD_BOOT):
+        return Finish(RECOVERED, _praise(history, life))
+    if life == ECHOED:
+        left = verification.echo_left(guest, recovery, history, now)
+        if left > 0:
+            reason = 'heard by the boot from before the action; it may be going down'
+            return Wait(min(guards.UNHEARD_RECHECK, left), reason, 'unheard')
     if now - recovery.created_at > EXPIRY:
         return Finish(FAILED, f'not finished in {EXPIRY / 3600:g} hours: {recovery.reason}')
     if evidence is None:
@@ -93,32 +83,16 @@ def decide(
     return held or _next_step(recovery, history, guest, evidence, now)
 
 
-def _verified(step: Step, attempt: Attempt, guest: Guest, now: float) -> Decision | None:
-    """What a newer heartbeat means for the attempt; None while it is not enough."""
-    if attempt.dry_run:
-        return Conclude(attempt, UNVERIFIED, 'heard again by itself: the action was not made')
-    if step.healthy and guest.failures:
-        return None
-    if not step.hold:
-        return Conclude(attempt, SUCCEEDED, 'a newer heartbeat came')
-    if attempt.heard_at is None:
-        return Heard(attempt)
-    silent_for = now - (guest.last_seen or 0)
-    if silent_for > guest.interval * guest.missed_limit:
-        return Conclude(attempt, UNVERIFIED, f'it fell silent again within {step.hold:g}s')
-    left = attempt.heard_at + step.hold - now
-    if left > 0:
-        return Wait(min(POLL, left), f'heard after {attempt.action}; it must stay well')
-    return Conclude(
-        attempt, SUCCEEDED, f'a newer heartbeat came, and it stayed well {step.hold:g}s'
-    )
-
-
 def applies(step: Step, recovery: Recovery, guest: Guest, evidence: Evidence) -> bool:
     """Whether the step is of use for what failed: a dead host's guests are not rebooted."""
     server = evidence.server
     off = server is not None and server.vm_state == 'stopped'
     when = step.applies
+    if step.action == 'server.evacuate' and not evidence.host_down:
+        return False
+    in_cloud = step.action.startswith(('server.', 'stack.'))
+    if evidence.host_down and in_cloud and step.action not in DEAD_HOST:
+        return False
     if when == SERVICE:
         return recovery.trigger == 'service' and evidence.missed < guest.missed_limit
     if when == HOST_UP:
@@ -184,6 +158,8 @@ def _this_step(
 ) -> Decision:
     """The step that is due: refused, waited for, or taken."""
     number = len(tries) + 1
+    if step.kind.in_stack and evidence.member is None:
+        return Refuse(n, number, 'no stack has the server')
     refusal = preservation.refusal(step, recovery.policy, evidence)
     if refusal:
         return Refuse(n, number, refusal)
@@ -196,8 +172,8 @@ def _this_step(
     since = max((a.finished_at or a.intended_at for a in history), default=recovery.created_at)
     if now < since + pause:
         return Wait(min(since + pause - now, guards.RECHECK), f'before {step.name}', 'delay')
-    if step.action == 'server.evacuate':
-        held = _fenced(recovery, evidence, server)
+    if evidence.host_down and step.action in DEAD_HOST:
+        held = _fenced(step, recovery, evidence, server)
         if held:
             return held
     approved = recovery.approved_step is not None and recovery.approved_step >= n
@@ -206,15 +182,15 @@ def _this_step(
     return Act(n, number, _why(evidence, history))
 
 
-def _fenced(recovery: Recovery, evidence: Evidence, server: Server) -> Decision | None:
-    """Hold an evacuation back until nobody can still write to the guest's disks from there."""
+def _fenced(step: Step, recovery: Recovery, evidence: Evidence, server: Server) -> Decision | None:
+    """Hold a step back until nobody can still write to the guest's disks from the dead host."""
     host, incident = evidence.host, evidence.incident
     if host and host.forced_down:
         return None
     if recovery.policy.fencing != FORCED_DOWN:
         if incident and incident.fenced_at:
             return None
-        return Fence(recovery.policy.fencing, server.host or '', 'before the evacuation')
+        return Fence(recovery.policy.fencing, server.host or '', f'before {step.name}')
     return Wait(
         guards.RECHECK,
         f'{server.host} is down but not fenced: make sure that it is off, then '
@@ -254,9 +230,11 @@ def _why(evidence: Evidence, history: Sequence[Attempt]) -> str:
     return f'{evidence.missed} heartbeats missed, Nova says {state}{host}{last}'
 
 
-def _praise(history: Sequence[Attempt]) -> str:
+def _praise(history: Sequence[Attempt], life: str) -> str:
     acted = made(history)
     if not acted:
         return 'heard again by itself'
+    if life == OLD_BOOT:
+        return f'heard again by itself: it has not booted since {acted[-1].action}'
     late = acted[-1].status != SUCCEEDED
     return f'by {acted[-1].action}' + (', later than it was waited for' if late else '')

@@ -28,6 +28,9 @@ BUSY_RECHECK = 5.0
 REBOOT_LIMIT = 150.0
 """Seconds a reboot may take: libvirt waits 120 s for a guest that should shut down."""
 
+REBUILD_LIMIT = 900.0
+"""Seconds a rebuild may take: its image may have to be fetched first."""
+
 UNHEARD_RECHECK = 2.0
 """Seconds until a guest that could not be heard for long enough is looked at again."""
 
@@ -55,6 +58,10 @@ REBOOTING = (
     'reboot_pending_hard',
     'rebooting_hard',
 )
+REBUILDING = ('rebuilding', 'rebuild_block_device_mapping', 'rebuild_spawning')
+
+TASKS = {'server.reboot': REBOOTING, 'server.rebuild': REBUILDING, 'server.evacuate': REBUILDING}
+"""What Nova is busy with after an action of ours; any other task is somebody else's."""
 
 HOST_DOUBT = 60.0
 """Seconds that a recovery waits for Nova to find a host dead on which every guest is silent:
@@ -78,13 +85,13 @@ def hold(
     server = evidence.server
     if server is None:
         return Finish(LEFT_ALONE, 'Nova has no such server any more')
-    acted = max((a.sent_at or a.intended_at for a in made(history)), default=None)
     return (
         intent(server, recovery, evidence)
         or opted_out(evidence)
         or silenced(evidence, now)
-        or busy(server, now - acted if acted else None)
+        or busy(server, made(history), recovery, now)
         or unheard(evidence, guest, recovery.trigger)
+        or well_meanwhile(evidence, guest, recovery, history, now)
         or recent_change(evidence, guest, now)
         or stack(evidence)
         or storm(evidence)
@@ -140,20 +147,26 @@ def silenced(evidence: Evidence, now: float) -> Wait | None:
     return None
 
 
-def busy(server: Server, since_action: float | None) -> Wait | None:
+def busy(server: Server, acted: Sequence[Attempt], recovery: Recovery, now: float) -> Wait | None:
     """Wait while Nova carries out another task on the server.
 
-    ``since_action`` is how many seconds ago our last action was sent, None before the first.
-    What we began is waited for only as long as it can take and while its host is up: on a dead
-    host it never ends. Not to wait would do harm: Nova takes a second reboot during the first,
-    and the end of the first then clears the task of the second (seen).
+    What our last action began is waited for only as long as it can take, and while its host is
+    up: on a dead host it never ends. So is any reboot there, for an evacuation may follow it.
+    Not to wait otherwise would do harm: Nova takes a second reboot during the first, and the end
+    of the first then clears the task of the second (seen).
     """
     task = server.task_state
     if not task:
         return None
-    endless = server.host_status != 'UP' or (since_action or 0) > REBOOT_LIMIT
-    ours = task in REBOOTING or since_action is not None
-    if ours and endless:
+    dead = server.host_status != 'UP'
+    endless = task in REBOOTING and dead
+    if acted:
+        last = acted[-1]
+        limit = REBOOT_LIMIT if task in REBOOTING else REBUILD_LIMIT
+        late = now - (last.sent_at or last.intended_at) > limit
+        ours = task in TASKS.get(recovery.policy.steps[last.step].action, ())
+        endless = endless or (ours and (dead or late))
+    if endless:
         return None
     return Wait(BUSY_RECHECK, f'Nova is busy with it: {task}', 'busy')
 
@@ -174,6 +187,23 @@ def unheard(evidence: Evidence, guest: Guest, trigger: str) -> Wait | None:
         f'{evidence.missed} of {guest.missed_limit} heartbeats missed since somebody listens',
         'unheard',
     )
+
+
+def well_meanwhile(
+    evidence: Evidence, guest: Guest, recovery: Recovery, history: Sequence[Attempt], now: float
+) -> Finish | Wait | None:
+    """Do nothing to a guest whose service is not reported to fail any more, nor proved well.
+
+    An agent that has just started reports no service yet. When it reports none for as long as a
+    boot may take, its configuration has changed.
+    """
+    heard = evidence.missed < guest.missed_limit
+    if recovery.trigger != 'service' or guest.failures or not heard:
+        return None
+    since = max([recovery.created_at, *(a.sent_at or a.intended_at for a in made(history))])
+    if (guest.last_seen or 0) - since > max(guest.boot_grace, 2 * guest.interval):
+        return Finish(LEFT_ALONE, 'it does not report the service any more that had failed')
+    return Wait(UNHEARD_RECHECK, 'no service is reported to fail; none is reported well', 'unheard')
 
 
 def recent_change(evidence: Evidence, guest: Guest, now: float) -> Wait | None:

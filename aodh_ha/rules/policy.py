@@ -39,22 +39,29 @@ class Kind:
     """What of ``preserve`` it can never keep; what depends on the server is known later."""
     data_loss: bool = False
     """Only with ``allow_data_loss: true``."""
+    boots: bool = False
+    """Whether the guest boots by it: its next heartbeats carry another boot id."""
+    in_stack: bool = False
+    """Needs a server that Heat has made."""
 
 
 ACTIONS: dict[str, Kind] = {
     'service.restart': Kind(when=SERVICE, gentle=True),
-    'server.reboot': Kind(('soft', 'hard'), when=HOST_UP),
-    'server.start': Kind(when=OFF),
-    'server.rebuild': Kind(when=HOST_UP, destroys='root_disk'),
-    'server.evacuate': Kind(when=HOST_DOWN, operator_only=True),
-    'server.migrate': Kind(when=HOST_UP, operator_only=True),
-    'server.replace': Kind(destroys='root_disk'),
-    'stack.heal': Kind(destroys='root_disk'),
-    'stack.rebuild': Kind(destroys='root_disk'),
-    'stack.recreate': Kind(destroys='root_disk', data_loss=True),
+    'server.reboot': Kind(('soft', 'hard'), when=HOST_UP, boots=True),
+    'server.start': Kind(when=OFF, boots=True),
+    'server.rebuild': Kind(when=HOST_UP, destroys='root_disk', boots=True),
+    'server.evacuate': Kind(when=HOST_DOWN, operator_only=True, boots=True),
+    'server.migrate': Kind(when=HOST_UP, operator_only=True, boots=True),
+    'server.replace': Kind(destroys='root_disk', boots=True, in_stack=True),
+    'stack.heal': Kind(destroys='root_disk', boots=True, in_stack=True),
+    'stack.rebuild': Kind(destroys='root_disk', boots=True, in_stack=True),
+    'stack.recreate': Kind(destroys='root_disk', data_loss=True, boots=True, in_stack=True),
     'notify': Kind(gentle=True),
     'hook': Kind(gentle=True, needs='name'),
 }
+DEAD_HOST = ('server.evacuate', 'server.replace', 'stack.heal', 'stack.rebuild', 'stack.recreate')
+"""What may be done to a server on a dead host, once that is fenced: else the old server may
+still write to the volumes that the new one gets."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from aodh_ha.rules import guards
-from aodh_ha.rules.recovery import LEFT_ALONE, Finish, Wait
+from aodh_ha.rules.recovery import LEFT_ALONE, UNVERIFIED, Finish, Wait
 from tests import samples
 from tests.samples import OTHER_PROJECT, START
 
@@ -46,35 +46,63 @@ def test_a_server_that_nobody_wanted_so_is_not(changes):
     assert intent(**changes) is None
 
 
-@pytest.mark.parametrize(
-    'task',
-    ['rebuilding', 'migrating', 'powering-off', 'deleting', 'image_snapshot', 'resize_prep'],
-)
+SOFT, HARD, REBUILD = range(3)
+
+
+def busy(task, after=None, step=SOFT, host='UP'):
+    """``after``: seconds since our last action, of this step of the ladder."""
+    seen = samples.server(task_state=task, host_status=host)
+    acted = [] if after is None else [samples.attempt(step, UNVERIFIED, START)]
+    return guards.busy(seen, acted, samples.recovery(), START + (after or 0))
+
+
+FOREIGN = ['migrating', 'powering-off', 'deleting', 'image_snapshot', 'resize_prep']
+
+
+@pytest.mark.parametrize('task', [*FOREIGN, 'rebuilding', 'rebooting'])
 def test_while_nova_is_busy_with_a_server_it_is_waited_for(task):
-    found = guards.busy(samples.server(task_state=task), None)
+    found = busy(task)
     assert isinstance(found, Wait)
-    assert task in found.reason
+    assert (found.guard, task in found.reason) == ('busy', True)
     assert found.seconds > 0
 
 
 def test_a_server_without_a_task_is_not_waited_for():
-    assert guards.busy(samples.server(task_state=None), 1.0) is None
+    assert busy(None, 1.0) is None
 
 
 @pytest.mark.parametrize('task', guards.REBOOTING)
 def test_a_reboot_is_waited_for_while_it_can_still_end(task):
     limit = guards.REBOOT_LIMIT
-    assert isinstance(guards.busy(samples.server(task_state=task), limit), Wait)
-    assert isinstance(guards.busy(samples.server(task_state=task), None), Wait)
-    assert guards.busy(samples.server(task_state=task), limit + 1) is None
+    assert isinstance(busy(task, limit), Wait)
+    assert busy(task, limit + 1) is None
     for host in ('DOWN', 'UNKNOWN', 'MAINTENANCE'):
-        assert guards.busy(samples.server(task_state=task, host_status=host), 1.0) is None
+        assert busy(task, 1.0, host=host) is None
+        assert busy(task, None, host=host) is None, 'whoever began it'
 
 
-def test_a_rebuild_of_ours_on_a_dead_host_does_not_hold_the_ladder_for_ever():
-    dead = samples.server(task_state='rebuilding', host_status='DOWN')
-    assert guards.busy(dead, 1.0) is None
-    assert isinstance(guards.busy(dead, None), Wait), 'somebody else has begun it'
+@pytest.mark.parametrize('task', guards.REBUILDING)
+def test_a_rebuild_of_ours_does_not_hold_the_ladder_for_ever(task):
+    limit = guards.REBUILD_LIMIT
+    assert busy(task, 1.0, REBUILD, 'DOWN') is None
+    assert isinstance(busy(task, limit, REBUILD), Wait)
+    assert busy(task, limit + 1, REBUILD) is None
+
+
+@pytest.mark.parametrize('host', ['UP', 'DOWN'])
+@pytest.mark.parametrize('after', [None, 1.0, 86400.0])
+@pytest.mark.parametrize(
+    ('task', 'step'),
+    [*((t, s) for t in FOREIGN for s in (SOFT, REBUILD)), ('rebuilding', SOFT)],
+)
+def test_what_our_last_action_did_not_begin_is_somebody_elses_and_waited_for(
+    task, step, after, host
+):
+    assert isinstance(busy(task, after, step, host), Wait)
+
+
+def test_the_reboot_of_somebody_else_after_our_rebuild_is_waited_for():
+    assert isinstance(busy('rebooting', 86400.0, REBUILD), Wait)
 
 
 @pytest.mark.parametrize(

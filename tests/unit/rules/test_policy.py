@@ -74,7 +74,11 @@ FAULTY = [
     ('name: p\nsteps: {}', 'line 2: steps: must be a list of 1 to 20'),
     ('name: p\nsteps:\n' + '- {action: server.rebuild}\n' * 21, 'line 2: steps: must be a list'),
     ('name: p\nsteps:\n- server.rebuild', 'line 3: steps.0: must be a mapping'),
-    ('name: p\nsteps:\n- &a [*a]', 'line 3: steps.0: must be a mapping'),
+    ('name: p\nsteps:\n- &a [*a]', 'line 3: anchors, aliases and merge keys are not read'),
+    ('name: p\nsteps:\n- *a', 'line 3: anchors, aliases'),
+    ('name: p\nsteps: &a []', 'line 2: anchors, aliases'),
+    ('&a name: p', 'line 1: anchors, aliases'),
+    ('name: p\n<<: {steps: []}', 'line 2: anchors, aliases'),
     ('name: p\nsteps:\n- {}', 'line 3: steps.0.action: must be one of service.restart, server'),
     (DOCUMENT.replace('server.rebuild', 'server.explode'), 'line 7: steps.2.action: must be one'),
     (DOCUMENT.replace('type: soft', 'type: gentle'), 'line 5: steps.0.type: must be one of soft'),
@@ -92,8 +96,14 @@ FAULTY = [
     ('name: 2001-99-99', 'not YAML'),
     ('name: !!python/object/apply:os.system [id]', 'line 1: not YAML'),
     ('? [a]\n: b', 'not YAML'),
-    ('[' * 3_000, 'not YAML'),
-    ('{a: ' * 3_000, 'not YAML'),
+    (DOCUMENT + 'preserve: []\n', 'line 8: preserve stands here twice'),
+    (DOCUMENT.replace('verify: 90s', 'verify: 90s, verify: 1s'), 'line 5: verify stands here'),
+    ('name: 1' + ':00' * 300 + '.0', 'not YAML'),
+    ('name: !!float ' + '1:' * 400 + '0.', 'not YAML'),
+    ('name: 2001-01-01 00:00:00 +99:99', 'not YAML'),
+    ('[' * 15_000, 'line 1: nested deeper than 10 levels'),
+    ('{a: ' * 14_000, 'line 1: nested deeper'),
+    ('- ' * 15_000, 'line 1: nested deeper'),
     ('name: ' + '9' * 10_000, ''),
     ('#' * (64 * 1024 + 1), 'longer than'),
     ('# ' + 'ö' * (32 * 1024), 'longer than'),
@@ -118,10 +128,13 @@ def test_an_unknown_key_stands_in_the_error_on_one_short_line(key):
     assert len(e.value.detail) < 300
 
 
-def test_aliases_that_grow_are_not_expanded():
-    lines = ['a0: &a0 [x]'] + [f'a{n}: &a{n} [{f"*a{n - 1}, " * 9}x]' for n in range(1, 40)]
+@pytest.mark.parametrize('link', ['[{copies}x]', '{{<<: [{copies}]}}'])
+def test_aliases_that_grow_are_not_expanded(link):
+    lines = ['a0: &a0 {x: 1}']
+    for n in range(1, 40):
+        lines.append(f'a{n}: &a{n} ' + link.format(copies=f'*a{n - 1}, ' * 9))
     begin = time.process_time()
-    with pytest.raises(InvalidPolicy, match='unknown key'):
+    with pytest.raises(InvalidPolicy, match='aliases'):
         policy.parse('\n'.join(lines))
     assert time.process_time() - begin < 5
 
