@@ -74,7 +74,7 @@ functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and
 	@$(PYTEST) tests/functional
 
 .PHONY: acceptance
-acceptance: $(STAMP) ## tests of the whole chain on devcloud
+acceptance: $(STAMP) debian-packages ## tests of the whole chain on devcloud
 	@$(PYTEST) tests/acceptance
 
 .PHONY: benchmarks
@@ -84,12 +84,13 @@ benchmarks: $(STAMP) ## speed and size, as ratios within one run
 # ---- quality
 
 .PHONY: lint
-lint: $(STAMP) ## ruff, mypy and the direction of imports; all run, any failure fails
+lint: $(STAMP) ## ruff, mypy, the direction of imports, docs; all run, any failure fails
 	@failed=0; run() { echo "== $$*"; "$$@" || failed=1; }; \
 	run $(BIN)/ruff check .; \
 	run $(BIN)/ruff format --check --output-format concise .; \
 	run $(BIN)/mypy; \
 	run $(BIN)/python -m pytest --quiet tests/unit/test_imports.py; \
+	run $(MAKE) docs; \
 	exit $$failed
 
 .PHONY: format
@@ -105,4 +106,4 @@ docs: $(STAMP) ## build docs/_build/html; a warning is an error
 .PHONY: clean
 clean: ## remove .venv and everything built
 	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './.*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

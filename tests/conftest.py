@@ -1,9 +1,15 @@
 """What holds for every test: a marker by folder, and time limits by marker."""
 
+import os
 import pathlib
 
 import hypothesis
 import pytest
+
+# Everything that a test asks listens on this machine; what is installed comes from elsewhere.
+for variable in ('no_proxy', 'NO_PROXY'):
+    known = os.environ.get(variable, '')
+    os.environ[variable] = ','.join(filter(None, (known, '127.0.0.1', 'localhost')))
 
 TESTS = pathlib.Path(__file__).parent
 

@@ -1,12 +1,12 @@
 """A devcloud of the tests' own, and guests on it, driven as an operator and a tenant would."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from aodh_ha.clients.aodh import Aodh
 from aodh_ha.exceptions import AodhHAError, NotFound
 from aodh_ha.osc.client import Client
 from aodh_ha.rules import alarm as alarm_rules
+from tests.waiting import wait_for
 
 T = TypeVar('T')
 
@@ -32,23 +33,18 @@ name: ladder
 heartbeat: {{interval: {INTERVAL}s, missed: 3, boot_grace: 20s}}
 preserve: [volumes, fixed_ips]
 steps:
-  - {{action: server.reboot, type: soft, verify: 20s}}
+  - {{action: server.reboot, type: soft, verify: 8s}}
   - {{action: server.reboot, type: hard, verify: 20s}}
   - {{action: server.rebuild, verify: 30s}}
 """
+UP_LIMIT = 600.0
+"""Seconds until a devcloud is up, its installation included."""
 ENDED = ('recovered', 'failed', 'left_alone')
 
 
 def wait(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.5) -> T:
-    """The condition's first true value; fails with what was waited for, and the last value."""
-    until = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > until:
-            raise AssertionError(f'{what}: not within {seconds:g} s; last seen: {value!r}')
-        time.sleep(every)
+    """As wait_for, at the pace of a cloud."""
+    return wait_for(condition, what, seconds, every)
 
 
 class Devcloud:
@@ -58,9 +54,12 @@ class Devcloud:
         """``seconds`` between two evaluations of Aodh, and between two samples."""
         self.state = state
         self.url = f'http://127.0.0.1:{port + 87}'
-        self.environment = os.environ | {
+        venv = os.environ.get('DEVCLOUD_VENV', str(REPOSITORY / '.devcloud-venv'))
+        # What a developer set for a devcloud of his own is not meant for this one.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith('DEVCLOUD_')}
+        self.environment = inherited | {
             'DEVCLOUD_STATE': str(state),
-            'DEVCLOUD_VENV': os.environ.get('DEVCLOUD_VENV', str(REPOSITORY / '.devcloud-venv')),
+            'DEVCLOUD_VENV': venv,
             'DEVCLOUD_PORT': str(port),
             'DEVCLOUD_EVAL': str(seconds),
             'DEVCLOUD_INTERVAL': str(seconds),
@@ -84,7 +83,38 @@ class Devcloud:
 
     def up(self) -> None:
         """Everything up; its progress goes to the terminal."""
-        subprocess.run([str(COMMAND), 'up'], env=self.environment, check=True)
+        subprocess.run([str(COMMAND), 'up'], env=self.environment, check=True, timeout=UP_LIMIT)
+
+    @contextlib.contextmanager
+    def stopped(self, *names: str) -> Iterator[None]:
+        """These services are stopped meanwhile, and run again whatever comes of it."""
+        try:
+            self.run('stop', *names)
+            yield
+        finally:
+            self.run('start', *names)
+
+    def host_back(self, host: str) -> None:
+        """A compute host that died, and was fenced or not, takes servers again."""
+        self.run('start', f'nova-compute-{host}')
+
+        def up() -> bool:
+            service = next(iter(self.admin.compute.services(binary='nova-compute', host=host)))
+            if not service.is_forced_down:
+                return bool(service.state == 'up')
+            try:
+                self.admin.compute.update_service_forced_down(service, forced=False)
+            except openstack.exceptions.BadRequestException:
+                pass  # until the host has cleared up what was evacuated from it
+            return False
+
+        wait(up, f'{host} is up', 120)
+
+    def pages(self) -> list[dict[str, Any]]:
+        """What the operator was told, by the hook `page`; oldest first."""
+        path = self.state / 'data' / 'pages.jsonl'
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     def connect(self) -> None:
         """Log in as admin, as the tenant `demo`, and as a stranger."""
@@ -130,6 +160,22 @@ class Devcloud:
             self.demo.block_storage.wait_for_status(made, 'in-use', wait=60)
         return guest
 
+    def watch(
+        self,
+        name: str,
+        *,
+        policy: str = 'ladder',
+        volume: bool = False,
+        trigger: str = 'heartbeat',
+        host: str | None = None,
+    ) -> 'Guest':
+        """One enrolled guest with an alarm, heard, and healthy in Gnocchi."""
+        guest = self.guest(name, host=host, volume=volume)
+        guest.enroll(policy)
+        guest.alarm(trigger)
+        wait(lambda: guest.measures()[-1:] == [0.0], f'a measure of {name}', 120)
+        return guest
+
     def watched(
         self,
         names: Iterable[str],
@@ -137,15 +183,18 @@ class Devcloud:
         policy: str | dict[str, str] = 'ladder',
         volume: bool = False,
         triggers: dict[str, str] | None = None,
+        host: str | None = None,
     ) -> dict[str, 'Guest']:
         """Enrolled guests with an alarm each, heard, and healthy in Gnocchi; made side by side."""
 
         def make(name: str) -> Guest:
-            guest = self.guest(name, volume=volume)
-            guest.enroll(policy if isinstance(policy, str) else policy[name])
-            guest.alarm((triggers or {}).get(name, 'heartbeat'))
-            wait(lambda: guest.measures()[-1:] == [0.0], f'a measure of {name}', 120)
-            return guest
+            return self.watch(
+                name,
+                policy=policy if isinstance(policy, str) else policy[name],
+                volume=volume,
+                trigger=(triggers or {}).get(name, 'heartbeat'),
+                host=host,
+            )
 
         names = list(names)
         with ThreadPoolExecutor(4) as pool:
@@ -180,9 +229,11 @@ def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
         yield devcloud
     finally:
         if not keep:
-            if 'CI_LOGS' in os.environ:
-                shutil.copytree(state / 'log', os.environ['CI_LOGS'], dirs_exist_ok=True)
-            devcloud.run('wipe')
+            try:
+                if 'CI_LOGS' in os.environ and (state / 'log').exists():
+                    shutil.copytree(state / 'log', os.environ['CI_LOGS'], dirs_exist_ok=True)
+            finally:
+                devcloud.run('wipe')
 
 
 class Guest:
@@ -275,13 +326,14 @@ class Guest:
         ]
         return max(found, key=lambda f: (f / 'console.log').stat().st_mtime)
 
-    def measures(self, meter: str = alarm_rules.MISSED) -> list[float]:
-        """What Gnocchi has of a meter, at its finest granularity."""
+    def measures(self, meter: str = alarm_rules.MISSED, since: float | None = None) -> list[float]:
+        """What Gnocchi has of a meter, at its finest granularity; since then, in epoch seconds."""
         resource_id = self.shown()['resource_id']
         try:
             found = self.cloud.gnocchi.metric.get_measures(
                 meter,
                 resource_id=resource_id,
+                start=since,
                 aggregation='max',
                 granularity=alarm_rules.GRANULARITY,
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
 
@@ -37,26 +38,36 @@ HOPELESS = {
     'panic-nothing': ('panic', '--healed-by', 'nothing'),
     'net-cut': ('net-cut',),
 }
-UNTOUCHED = {'clock-ahead': ('clock', '+3600'), 'clock-back': ('clock', '-3600'), 'healthy': ()}
+CLOCKS = {'clock-ahead': '+3600', 'clock-back': '-3600'}
+UNTOUCHED = (*CLOCKS, 'healthy')
+LEFT_ALONE = {'stopped': ['stop'], 'locked': ['lock']}
+"""What the owner did, and what Nova's log must have, and nothing more."""
+POOL: dict[str, dict[str, object]] = {
+    **{name: {'volume': True, 'trigger': case.trigger} for name, case in CASES.items()},
+    **{name: {} for name in (*HOPELESS, *UNTOUCHED, *LEFT_ALONE)},
+}
 MARKER = 'written before the fault\n'
 
 
 @pytest.fixture(scope='module')
-def broken(cloud: Devcloud) -> Iterator[dict[str, Guest]]:
+def broken(cloud: Devcloud, pool: Pool) -> Iterator[dict[str, Guest]]:
     """A guest a fault, with data on its volume and its root disk, each broken its way."""
-    triggers = {name: case.trigger for name, case in CASES.items()}
-    guests = cloud.watched([*CASES, *HOPELESS, *UNTOUCHED], volume=True, triggers=triggers)
-    before = {}
-    for name, guest in guests.items():
-        folder = guest.folder()
+    guests = pool(POOL)
+    for name in CASES:
+        folder = guests[name].folder()
         (folder / 'root' / 'marker').write_text(MARKER)
         next((folder / 'volumes').iterdir()).joinpath('marker').write_text(MARKER)
-        before[name] = guest.addresses()
-    for name, fault in ({n: c.fault for n, c in CASES.items()} | HOPELESS | UNTOUCHED).items():
-        if fault:
-            guests[name].fault(*fault)
-        guests[name].addresses_before = before[name]  # type: ignore[attr-defined]
+        guests[name].addresses_before = guests[name].addresses()  # type: ignore[attr-defined]
+    for name, jump in CLOCKS.items():
+        guests[name].fault('clock', jump)
+        guests[name].fault('agent-restarts')  # one that runs goes by the monotonic clock
+    cloud.demo.compute.stop_server(guests['stopped'].id)
+    cloud.demo.compute.lock_server(guests['locked'].id)
+    guests['locked'].fault('freeze')
+    for name, fault in ({n: c.fault for n, c in CASES.items()} | HOPELESS).items():
+        guests[name].fault(*fault)
     yield guests
+    cloud.demo.compute.unlock_server(guests['locked'].id)
     cloud.remove(guests.values())
 
 
@@ -115,6 +126,28 @@ def test_a_guest_that_is_well_is_not_touched(broken: dict[str, Guest], name: str
     assert guest.actions() == []
     beats = guest.shown()['beats']
     wait(lambda: guest.shown()['beats'] >= beats + 2, f'{name} goes on sending heartbeats')
+
+
+@pytest.mark.parametrize('name', CLOCKS)
+def test_a_wrong_clock_is_told_and_corrected(broken: dict[str, Guest], name: str) -> None:
+    guest = broken[name]
+    console = (guest.folder() / 'console.log').read_text()
+    assert 'clock_skew' in console, 'the webhook told this guest, so the fault had an effect'
+    wait(lambda: guest.shown()['missed'] == 0, 'it is heard')
+
+
+@pytest.mark.parametrize('name', LEFT_ALONE)
+def test_what_its_owner_stopped_or_locked_is_left_alone(
+    broken: dict[str, Guest], name: str
+) -> None:
+    guest = broken[name]
+    ended = guest.ended(120)
+    assert ended['recovery']['status'] == 'left_alone'
+    assert name in ended['recovery']['reason']
+    assert ended['attempts'] == []
+    callbacks = ended['recovery']['callbacks']
+    wait(lambda: guest.recoveries()[0]['callbacks'] > callbacks + 1, 'the alarm lasts', 60)
+    assert guest.actions() == LEFT_ALONE[name]
 
 
 def test_a_second_failure_is_a_recovery_of_its_own(broken: dict[str, Guest]) -> None:

@@ -59,17 +59,17 @@ def ready(s: Settings, wanted: Iterable[Service]) -> None:
 
 
 def _bootstrap(s: Settings, script: str, *, again: bool = False) -> None:
-    """Run a script that needs libraries; each only once in a state's life, unless `again`."""
+    """Run a script that needs libraries; only once in a state's life, until it is changed."""
     listeners = [*(x.name for x in services.apis(s)), 'aodh-ha']
     env = environment(s) | {
         'BOOTSTRAP_PASSWORD': PASSWORD,
         'BOOTSTRAP_URLS': ' '.join(f'{name}={s.url(name)}' for name in listeners),
         'BOOTSTRAP_HOSTS': ' '.join(s.hosts),
     }
-    done = s.done / script
-    if again or not done.exists():
-        database.run(s, s.bin / 'python', HOME / 'bootstrap' / script, env=env)
-        done.touch()
+    path, done = HOME / 'bootstrap' / script, s.done / script
+    if again or not done.exists() or done.read_text() != path.read_text():
+        database.run(s, s.bin / 'python', path, env=env)
+        done.write_text(path.read_text())
 
 
 _READERS = {

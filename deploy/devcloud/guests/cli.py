@@ -22,6 +22,7 @@ SIMPLE = {
     'service-dies': (faults.service_dies, 'SIGKILL to the service'),
     'service-hangs': (faults.service_hangs, 'SIGSTOP to the service'),
     'agent-dies': (faults.agent_dies, 'SIGKILL to the guest agent'),
+    'agent-restarts': (faults.agent_restarts, 'the agent is stopped and started, as by an update'),
     'freeze': (faults.freeze, 'SIGSTOP to the whole guest'),
     'shuts-down': (faults.shuts_down, 'poweroff inside the guest, which Nova was not asked for'),
     'crashes': (faults.crashes, 'SIGKILL to the whole guest, as if its hypervisor had crashed'),

@@ -65,6 +65,19 @@ def agent_dies(machine: Machine) -> None:
     _wait(lambda: not processes.alive(*process), 'the agent dies')
 
 
+def agent_restarts(machine: Machine) -> None:
+    pid, start_time = machine.processes.get('agent', (0, ''))
+    if not machine.alive():
+        raise FaultError(f'{machine.uuid}: it does not run')
+    os.kill(machine.init[0], signal.SIGHUP)
+
+    def again() -> bool:
+        now = machine.processes.get('agent', (0, ''))
+        return now != (pid, start_time) and processes.alive(*now)
+
+    _wait(again, 'the agent starts again')
+
+
 def freeze(machine: Machine) -> None:
     if not processes.signal_all(machine.folder, signal.SIGSTOP):
         raise FaultError(f'{machine.uuid}: it does not run')

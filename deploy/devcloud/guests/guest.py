@@ -4,7 +4,7 @@
 
 Prints `pid start-time` of the init that it leaves running, in a session of its own and
 child of nobody here: a guest outlives the nova-compute that started it. SIGUSR1 makes it
-panic; SIGUSR2 makes it panic so that SIGTERM still ends it.
+panic; SIGUSR2 makes it panic so that SIGTERM still ends it; SIGHUP restarts the agent.
 """
 
 import ctypes
@@ -99,11 +99,22 @@ class Init:
             port = port_file.read_text().strip()
             self.log(f'web: started on port {port}')
             self.tell_agent(port)
-        self.start('agent', os.path.join(os.environ['DEVCLOUD_REPO'], 'aodh_ha', 'agent'))
+        self.start_agent()
         self.record()
         self.log(
             f'aodh-ha-agent: started, boot finished after {time.monotonic() - self.began:.2f} s'
         )
+
+    def start_agent(self) -> None:
+        self.start('agent', os.path.join(os.environ['DEVCLOUD_REPO'], 'aodh_ha', 'agent'))
+
+    def restart_agent(self) -> None:
+        """End the agent and start it again, as an update of it does."""
+        self.end('agent')
+        self.reap()
+        self.start_agent()
+        self.record()
+        self.log('aodh-ha-agent: started again')
 
     def tell_agent(self, port: str) -> None:
         """Put the service's port into the agent's settings and leave the rest as it is."""
@@ -127,19 +138,23 @@ class Init:
                     self.log(f'{name}: ended, wait status {status}')
                     del self.pids[name]  # the number may be a stranger's from now on
 
+    def end(self, name: str) -> None:
+        """SIGTERM to a process of ours, and SIGKILL if it takes its time."""
+        pid = self.pids.get(name, 0)
+        end = time.monotonic() + STOP_TIMEOUT
+        if pid and processes.born(pid):
+            os.kill(pid, signal.SIGTERM)
+        while pid and processes.born(pid):
+            if time.monotonic() > end:
+                self.log(f'{name}: does not end, killing it')
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
     def stop(self) -> None:
         """End everything in the order opposite to the boot's."""
         self.log('shutting down')
         for name in reversed(list(self.pids)):
-            pid = self.pids[name]
-            end = time.monotonic() + STOP_TIMEOUT
-            if processes.born(pid):
-                os.kill(pid, signal.SIGTERM)
-            while processes.born(pid):
-                if time.monotonic() > end:
-                    self.log(f'{name}: does not end, killing it')
-                    os.kill(pid, signal.SIGKILL)
-                time.sleep(0.02)
+            self.end(name)
         self.reap()
         self.log('reboot: Power down')
 
@@ -175,6 +190,8 @@ class Init:
             elif number == signal.SIGTERM:
                 self.stop()
                 return
+            elif number == signal.SIGHUP:
+                self.restart_agent()
             elif number in (signal.SIGUSR1, signal.SIGUSR2):
                 self.panic(number == signal.SIGUSR2)
                 return
