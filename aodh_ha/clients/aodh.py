@@ -54,9 +54,7 @@ class Aodh:
 
     def list(self) -> list[dict[str, Any]]:
         """The project's alarms of the type that this project creates; Aodh sends them all."""
-        return list(
-            _read(lambda: self._client.alarm.list(filters={'type': TYPE}))
-        )
+        return list(_read(lambda: self._client.alarm.list(filters={'type': TYPE})))
 
     def list_all(self) -> Alarms:
         """The alarms of this type of every project; needs the admin role."""
