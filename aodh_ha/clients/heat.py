@@ -1,0 +1,373 @@
+"""Heat: which stack has a server, and the replacement of a stack's servers.
+
+Whatever Heat does, it does in the project of the token that asked for it: an update with the
+token of an administrator from another project creates the new server in that other project
+(seen, Heat 27). So a stack is only ever changed with a token of its own project.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from heatclient import client as heatclient
+from heatclient import exc as heat
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
+
+from aodh_ha.clients.errors import first_line, of_action
+from aodh_ha.clients.rest import NotInCatalog
+from aodh_ha.clients.stacks import Resource, Tree, hidden
+from aodh_ha.exceptions import (
+    ActionRefused,
+    AodhHAError,
+    CloudAway,
+    ConfigurationError,
+    NotFound,
+    NotNow,
+    OutcomeUnknown,
+)
+from aodh_ha.rules.evidence import Server
+from aodh_ha.rules.holdings import Member
+
+T = TypeVar('T')
+
+KEPT = 60.0
+"""Seconds that it is believed that no stack has a server."""
+
+MOST = 100_000
+"""Entries of what is remembered; beyond them it is looked up anew."""
+
+DEPTH = 10
+"""Of nesting; Heat cuts it to what it allows."""
+
+DELETION = 240.0
+"""Seconds that a call waits for a stack to be deleted; another call goes on waiting."""
+
+POLL = 2.0
+
+
+class Heat:
+    """One Heat endpoint; the part of recovery.cloud.Cloud that is Heat's. Errors as told there.
+
+    ``session`` is the service user's, an administrator's; ``in_project`` makes one for another
+    project, in which the service user needs the role member.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        in_project: Callable[[str], Session],
+        region_name: str | None = None,
+        interface: str = 'internal',
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._options = {'region_name': region_name, 'interface': interface}
+        self._reader = self._client(session)
+        self._in_project = in_project
+        self._clients: dict[str, tuple[Session, Any]] = {}
+        self._clock = clock
+        self._sleep = sleep
+        self._root_of: dict[str, str] = {}
+        """``name/id`` of the root stack, by server."""
+        self._seen: dict[str, tuple[tuple[str, str], float]] = {}
+        """Root stacks that were read: their status and time of update, and when."""
+        self._none: dict[str, float] = {}
+        """Servers that no stack had, and when that was found."""
+
+    def _client(self, session: Session) -> Any:
+        return heatclient.Client('1', session=session, **self._options)
+
+    # ---- reads
+
+    def member(self, server: Server) -> Member | None:
+        """Its place in Heat; None when no stack has it."""
+        if self._clock() - self._none.get(server.id, -KEPT) < KEPT:
+            return None
+        known = self._root_of.get(server.id)
+        found = self._member(known, server.project_id, server.id) if known else None
+        if found is None:
+            self._root_of.pop(server.id, None)
+            root = self._hinted(server) or self._search(server)
+            found = self._member(root, server.project_id, server.id) if root else None
+        if found is None:
+            self._none[server.id] = self._clock()
+        return found
+
+    def again(self, member: Member) -> Member | None:
+        """The member's stack as it is now; by its name where its id is gone."""
+        found = self._root(f'{member.root_name}/{member.root_id}')
+        if found is None:
+            # By its list: an administrator's look by name finds what is in its own project.
+            wanted = {'tenant': member.project_id, 'name': member.root_name}
+            for listed in self._read(lambda: list(self._reader.stacks.list(filters=wanted))):
+                found = found or self._root(listed.identifier)
+        return self._as_member(found, member.project_id, member) if found else None
+
+    def ids(self, member: Member) -> frozenset[str]:
+        """Ids of all that the root stack made, or attaches."""
+        return self._read(lambda: self._tree(f'{member.root_name}/{member.root_id}')).ids
+
+    def definition(self, member: Member) -> dict[str, Any]:
+        """See Cloud.stack_definition."""
+        stacks, which = self._reader.stacks, f'{member.root_name}/{member.root_id}'
+
+        def read() -> dict[str, Any]:
+            root = self._show(which)
+            return {
+                'name': root.stack_name,
+                'project_id': member.project_id,
+                'template': stacks.template(which),
+                'environment': stacks.environment(which),
+                'files': stacks.files(which),
+                'timeout_mins': root.timeout_mins,
+                'disable_rollback': root.disable_rollback,
+                'tags': list(root.tags or ()),
+            }
+
+        return self._read(read)
+
+    # ---- actions
+
+    def replace(self, member: Member, names: list[str] | None, reason: str) -> str | None:
+        """Have these servers of the root stack replaced; None: every one."""
+        which = f'{member.root_name}/{member.root_id}'
+        client = self._acting(member.project_id)
+        wanted = _before(lambda: self._wanted(client, which, member, names))
+        for server in wanted:
+            _act(partial(client.resources.mark_unhealthy, server.stack, server.name, True, reason))
+        # Not stacks.update(): it keeps the answer, which has the request id, to itself.
+        answer = _act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
+        return _request_id(answer)
+
+    def recreate(self, member: Member, definition: Mapping[str, Any] | None) -> str | None:
+        """See Cloud.recreate_stack."""
+        known = dict(definition or _before(lambda: self.definition(member)))
+        names = hidden(known)
+        if names:
+            raise ActionRefused(
+                f'the stack {member.root_name} cannot be created again: Heat does not give out '
+                f'the hidden parameters {", ".join(names)}'
+            )
+        client = self._acting(member.project_id)
+        self._delete(client, member)
+        if self._look(client, known['name']):
+            return None
+        answer = _act(
+            lambda: client.http_client.post(
+                '/stacks',
+                data={
+                    'stack_name': known['name'],
+                    'template': known['template'],
+                    'environment': known['environment'],
+                    'files': known['files'],
+                    'timeout_mins': known.get('timeout_mins'),
+                    'disable_rollback': known.get('disable_rollback', True),
+                    **({'tags': ','.join(known['tags'])} if known.get('tags') else {}),
+                },
+            )
+        )
+        return _request_id(answer)
+
+    # ---- within: finding
+
+    def _hinted(self, server: Server) -> str | None:
+        """The root stack that a template wrote into the server's metadata, as is usual in groups
+        that scale. May be wrong: it is the user's."""
+        which = server.metadata.get('metering.stack')
+        for _ in range(DEPTH):
+            found = self._root(which) if which else None
+            # Any text may stand there: another project's stack, too.
+            if found is None or found.parameters.get('OS::project_id') != server.project_id:
+                return None
+            which = getattr(found, 'parent', None)
+            if not which:
+                return str(found.identifier)
+        return None
+
+    def _search(self, server: Server) -> str | None:
+        """Look through the stacks of its project; only at what was not there the last time."""
+        if len(self._root_of) + len(self._none) > MOST:
+            for remembered in (self._root_of, self._seen, self._none):
+                remembered.clear()
+        wanted = {'tenant': server.project_id}
+        for root in self._read(lambda: list(self._reader.stacks.list(filters=wanted))):
+            if getattr(root, 'project', server.project_id) != server.project_id:
+                continue
+            state = (root.stack_status, root.updated_time or '')
+            seen, at = self._seen.get(root.id, (None, 0.0))
+            # A group that scales changes nothing in its root stack: a newer server is looked for.
+            if seen != state or at < server.created_at + KEPT or 'IN_PROGRESS' in state[0]:
+                try:
+                    tree = self._read(partial(self._tree, root.identifier))
+                except NotFound:
+                    continue
+                self._root_of.update({r.physical_id: root.identifier for r in tree.resources})
+                self._seen[root.id] = (state, self._clock())
+            if self._root_of.get(server.id) == root.identifier:
+                return str(root.identifier)
+        return None
+
+    def _member(self, which: str, project_id: str, server_id: str) -> Member | None:
+        root = self._root(which)
+        return self._as_member(root, project_id, server_id) if root else None
+
+    def _as_member(self, root: Any, project_id: str, of: Member | str) -> Member | None:
+        """A place in this root stack: of a server, or that which a member had."""
+        tree = self._read(lambda: self._tree(root.identifier))
+        events = self._read(
+            lambda: self._reader.events.list(root.identifier, limit=1, sort_dir='desc')
+        )
+        if isinstance(of, str):
+            found = tree.server(of)
+            if found is None:
+                return None
+        else:
+            found = next((r for r in tree.resources if r.path == of.resource_name), None)
+        stack_name, _, stack_id = (found.stack if found else root.identifier).partition('/')
+        servers = tree.servers(found).values()
+        return Member(
+            stack_id=stack_id,
+            stack_name=stack_name,
+            resource_name=found.path if found else of.resource_name,  # type: ignore[union-attr]
+            root_id=root.id,
+            root_name=root.stack_name,
+            project_id=project_id,
+            status=root.stack_status,
+            updated_at=root.updated_time or '',
+            last_event=events[0].id if events else '',
+            siblings=tuple((s.physical_id, s.path) for s in servers),
+        )
+
+    def _root(self, which: str) -> Any:
+        """A stack by ``name/id`` or id; None where there is none."""
+        try:
+            found = self._read(lambda: self._show(which))
+        except NotInCatalog:
+            raise
+        except NotFound:
+            return None
+        return None if found.stack_status == 'DELETE_COMPLETE' else found
+
+    def _show(self, which: str) -> Any:
+        return self._reader.stacks.get(which, resolve_outputs=False)
+
+    def _tree(self, which: str, client: Any = None) -> Tree:
+        listed = (client or self._reader).resources.list(which, nested_depth=DEPTH)
+        return Tree.read(r.to_dict() for r in listed)
+
+    def _read(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except heat.HTTPNotFound as e:
+            raise NotFound(f'Heat: {first_line(e)}') from None
+        except ksa.EndpointNotFound:
+            raise NotInCatalog('Heat is not in the catalog') from None
+        except (heat.BaseException, ksa.ClientException) as e:
+            raise CloudAway(f'Heat: {first_line(e)}') from None
+
+    # ---- within: acting
+
+    def _acting(self, project_id: str) -> Any:
+        """A client with a token of the stack's project."""
+        try:
+            if project_id not in self._clients:
+                session = self._in_project(project_id)
+                self._clients[project_id] = (session, self._client(session))
+            session, client = self._clients[project_id]
+            session.get_token()
+        except (ksa.Unauthorized, ksa.Forbidden):
+            raise ActionRefused(
+                f'the service user has no role in the project {project_id}, without which Heat '
+                'would replace the servers in a wrong one; see "Heat" in the installation guide'
+            ) from None
+        except ConfigurationError as e:
+            raise ActionRefused(e.detail) from None
+        except ksa.ClientException as e:
+            raise NotNow(f'Keystone: {first_line(e)}') from None
+        return client
+
+    def _wanted(
+        self, client: Any, which: str, member: Member, names: list[str] | None
+    ) -> list[Resource]:
+        root = client.stacks.get(which, resolve_outputs=False)
+        if root.stack_status.endswith('IN_PROGRESS'):
+            # Heat would take a second update during the first, and mix them up.
+            raise NotNow(f'the stack {root.stack_name} is {root.stack_status}')
+        tree = self._tree(which, client)
+        mine = next((r for r in tree.resources if r.path == member.resource_name), None)
+        servers = tree.servers(mine)
+        unknown = sorted(set(names or ()).difference(servers))
+        if unknown or names == [] or not servers:
+            raise ActionRefused(
+                f'the stack {root.stack_name} has no server {", ".join(unknown)}'.rstrip()
+            )
+        return [s for path, s in servers.items() if names is None or path in names]
+
+    def _look(self, client: Any, which: str) -> Any:
+        """A stack; None when there is none (any more)."""
+
+        def look() -> Any:
+            try:
+                root = client.stacks.get(which, resolve_outputs=False)
+            except heat.HTTPNotFound:
+                return None
+            return None if root.stack_status == 'DELETE_COMPLETE' else root
+
+        return _before(look)
+
+    def _delete(self, client: Any, member: Member) -> None:
+        """Delete the member's root stack, and wait for that."""
+        which = f'{member.root_name}/{member.root_id}'
+        until = self._clock() + DELETION
+        asked = False
+        while True:
+            try:
+                root = self._look(client, which)
+            except NotNow as e:
+                raise (OutcomeUnknown(e.detail) if asked else e) from None
+            if root is None:
+                return
+            status = root.stack_status
+            if status != 'DELETE_IN_PROGRESS':
+                if asked and status == 'DELETE_FAILED':
+                    raise ActionRefused(f'Heat: {root.stack_status_reason}')
+                if status.endswith('IN_PROGRESS'):
+                    raise NotNow(f'the stack {root.stack_name} is {status}')
+                if not asked:
+                    _act(lambda: client.stacks.delete(which))
+            asked = True
+            if self._clock() >= until:
+                raise OutcomeUnknown(f'the stack {root.stack_name} is still being deleted')
+            self._sleep(POLL)
+
+
+def _before(call: Callable[[], T]) -> T:
+    """Something to look at before an action: while it fails, nothing was done."""
+    try:
+        return call()
+    except AodhHAError as e:
+        if isinstance(e, NotFound):
+            raise ActionRefused(e.detail) from None
+        raise NotNow(e.detail) if isinstance(e, CloudAway) else e from None
+    except (heat.BaseException, ksa.ClientException) as e:
+        error = of_action('Heat', _status(e), e)
+        raise NotNow(error.detail) if isinstance(error, OutcomeUnknown) else error from None
+
+
+def _act(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except (heat.BaseException, ksa.ClientException) as e:
+        raise of_action('Heat', _status(e), e) from None
+
+
+def _status(error: Exception) -> int:
+    code = getattr(error, 'code', 0) or getattr(error, 'http_status', 0)
+    return int(code) if str(code).isdigit() else 0
+
+
+def _request_id(answer: Any) -> str | None:
+    found = answer.headers.get('x-openstack-request-id')
+    return str(found) if found else None

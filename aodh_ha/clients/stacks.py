@@ -1,0 +1,79 @@
+"""What Heat shows of a stack, in this project's words: pure, nothing is asked here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SERVER_TYPES = frozenset({'OS::Nova::Server', 'AWS::EC2::Instance'})
+
+HIDDEN = '******'
+"""What Heat shows instead of a hidden parameter's value."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource anywhere in a stack's tree."""
+
+    path: str
+    """Its name, with the resources above it: ``group/0/db``. Names alone are not unique."""
+    name: str
+    type: str
+    physical_id: str
+    status: str
+    stack: str
+    """``name/id`` of the stack that has it, which may be a nested one."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All resources of a root stack and of what is nested in it."""
+
+    resources: tuple[Resource, ...]
+
+    @classmethod
+    def read(cls, listed: Iterable[Mapping[str, Any]]) -> 'Tree':
+        """From Heat's list with ``nested_depth``."""
+        raw = [
+            Resource('', r['resource_name'], r['resource_type'], r['physical_resource_id'] or '',
+                     r['resource_status'], _stack(r))
+            for r in listed
+        ]  # fmt: skip
+        # A nested stack is the physical resource of the one above it.
+        above = {r.physical_id: r for r in raw if r.physical_id}
+
+        def path(resource: Resource, depth: int = 0) -> str:
+            parent = above.get(resource.stack.rpartition('/')[2])
+            if parent is None or depth > 20:
+                return resource.name
+            return f'{path(parent, depth + 1)}/{resource.name}'
+
+        return cls(
+            tuple(Resource(path(r), r.name, r.type, r.physical_id, r.status, r.stack) for r in raw)
+        )
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of everything that the stack made, or attaches."""
+        return frozenset(r.physical_id for r in self.resources if r.physical_id)
+
+    def server(self, server_id: str) -> Resource | None:
+        """The resource that is this server."""
+        return next((r for r in self.resources if r.physical_id == server_id), None)
+
+    def servers(self, like: Resource | None = None) -> dict[str, Resource]:
+        """The resources that are servers, by path; ``like`` a resource that is known to be one,
+        as an environment may give a server's type another name."""
+        types = SERVER_TYPES | ({like.type} if like else frozenset())
+        return {r.path: r for r in self.resources if r.type in types}
+
+
+def _stack(raw: Mapping[str, Any]) -> str:
+    links = {link['rel']: link['href'] for link in raw.get('links') or ()}
+    return str(links['stack']).partition('/stacks/')[2]
+
+
+def hidden(definition: Mapping[str, Any]) -> list[str]:
+    """The parameters whose values Heat keeps to itself, so that nobody can create it again."""
+    environment = definition.get('environment') or {}
+    sections = (environment.get('parameters'), environment.get('parameter_defaults'))
+    return sorted({n for s in sections for n, value in (s or {}).items() if value == HIDDEN})
