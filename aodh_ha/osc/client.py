@@ -1,5 +1,6 @@
 """The client of our REST API: JSON in and out, and errors that say what to do."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,8 @@ from aodh_ha.rules.heartbeat import is_uuid
 SERVICE_TYPE = 'aodh-ha'
 TIMEOUT = 60
 """Seconds for one request."""
+PAGE = 1000
+"""The most entries that the service gives at once."""
 
 Object = dict[str, Any]
 
@@ -117,15 +120,73 @@ class Client:
     # ---- recoveries
 
     def recoveries(
-        self, server_id: str | None = None, *, active: bool = False, all_projects: bool = False
-    ) -> list[Object]:
-        """The newest recoveries, newest first."""
-        query = _query(guest=server_id, active=active, all_projects=all_projects)
-        return list(self._request('GET', f'recoveries{query}')['recoveries'])
+        self,
+        server_id: str | None = None,
+        *,
+        active: bool = False,
+        all_projects: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Object]:
+        """The newest recoveries, PAGE of them unless told otherwise, newest first."""
+        query = {'guest': server_id, 'active': active, 'all_projects': all_projects}
+        page = str(min(limit, PAGE)) if limit else None
+        return itertools.islice(self._pages('recoveries', **query, limit=page), limit or PAGE)
 
-    def recovery(self, recovery_id: str) -> Object:
+    def recovery(self, recovery_id: str, *, all_projects: bool = False) -> Object:
         """``recovery``, its ``attempts`` and its ``events``."""
-        return self._request('GET', f'recoveries/{quote(recovery_id, safe="")}')
+        return self._request('GET', _one('recoveries', recovery_id, all_projects))
+
+    def explain_recovery(self, recovery_id: str, *, all_projects: bool = False) -> Object:
+        """``recovery``, and the ``explanation`` of where it stands and what comes next."""
+        return self._request('GET', _one('recoveries', recovery_id, all_projects, 'explain'))
+
+    def approve_recovery(
+        self, recovery_id: str, step: int | None = None, *, all_projects: bool = False
+    ) -> Object:
+        """Approve the step that waits; ``step``, from 0, says which one is meant."""
+        path = _one('recoveries', recovery_id, all_projects, 'approve')
+        body = {} if step is None else {'step': step}
+        return dict(self._request('POST', path, body)['recovery'])
+
+    def cancel_recovery(
+        self, recovery_id: str, reason: str = '', *, all_projects: bool = False
+    ) -> Object:
+        """End a recovery."""
+        path = _one('recoveries', recovery_id, all_projects, 'cancel')
+        return dict(self._request('POST', path, {'reason': reason})['recovery'])
+
+    # ---- silences
+
+    def silences(self, *, ended: bool = False, all_projects: bool = False) -> list[Object]:
+        """Maintenance windows."""
+        query = _query(ended=ended, all_projects=all_projects)
+        return list(self._request('GET', f'silences{query}')['silences'])
+
+    def create_silence(self, *, all_projects: bool = False, **window: Any) -> Object:
+        """Plan a maintenance window; what is None is left out."""
+        given = {k: v for k, v in window.items() if v is not None}
+        path = f'silences{_query(all_projects=all_projects)}'
+        return dict(self._request('POST', path, given)['silence'])
+
+    def end_silence(self, silence_id: str, *, all_projects: bool = False) -> None:
+        """End a maintenance window now."""
+        self._request('DELETE', _one('silences', silence_id, all_projects))
+
+    # ---- incidents
+
+    def incidents(self, *, open_only: bool = False) -> list[Object]:
+        """Dead hosts and storms, newest first."""
+        query = _query(open=open_only)
+        return list(self._request('GET', f'incidents{query}')['incidents'])
+
+    def incident(self, incident_id: str) -> Object:
+        """``incident`` and its ``recoveries``."""
+        return self._request('GET', _one('incidents', incident_id))
+
+    def close_incident(self, incident_id: str, reason: str = '') -> Object:
+        """Close an incident: what it held back goes on."""
+        path = _one('incidents', incident_id, False, 'close')
+        return dict(self._request('POST', path, {'reason': reason})['incident'])
 
     # ---- policies
 
@@ -137,14 +198,27 @@ class Client:
         """One policy."""
         return dict(self._request('GET', f'policies/{quote(name, safe="")}')['policy'])
 
-    def save_policy(self, name: str, document: str) -> Object:
-        """Write the project's policy of this name, from YAML."""
-        path = f'policies/{quote(name, safe="")}'
+    def save_policy(self, name: str, document: str, *, operator: bool = False) -> Object:
+        """Write the project's policy of this name, or the operator's, from YAML."""
+        path = f'policies/{quote(name, safe="")}{_scope(operator)}'
         return dict(self._request('PUT', path, {'document': document})['policy'])
 
-    def delete_policy(self, name: str) -> None:
-        """Delete the project's policy."""
-        self._request('DELETE', f'policies/{quote(name, safe="")}')
+    def delete_policy(self, name: str, *, operator: bool = False) -> None:
+        """Delete the project's policy, or the operator's."""
+        self._request('DELETE', f'policies/{quote(name, safe="")}{_scope(operator)}')
+
+    def replay_policy(
+        self,
+        document: str,
+        since: float | None = None,
+        server_id: str | None = None,
+        *,
+        all_projects: bool = False,
+    ) -> Object:
+        """What a policy would have done about the recoveries of the last ``since`` seconds."""
+        body = {'document': document, 'since': since, 'guest': server_id}
+        path = f'policies/replay{_query(all_projects=all_projects)}'
+        return self._request('POST', path, {k: v for k, v in body.items() if v is not None})
 
     # ---- how
 
@@ -186,6 +260,15 @@ def one(found: list[Object], what: str, describe: Callable[[Object], str]) -> Ob
         candidates = ', '.join(sorted(describe(f) for f in found))
         raise Ambiguous(f'{len(found)} {what}; give the id instead: {candidates}')
     return found[0]
+
+
+def _one(collection: str, id: str, all_projects: bool = False, verb: str = '') -> str:
+    path = f'{collection}/{quote(id, safe="")}' + (f'/{verb}' if verb else '')
+    return path + _query(all_projects=all_projects)
+
+
+def _scope(operator: bool) -> str:
+    return '?scope=operator' if operator else ''
 
 
 def _query(**values: Any) -> str:

@@ -63,6 +63,10 @@ class _Clients:
         """Tell something that is no failure."""
         self.app.stderr.write(f'Warning: {line}\n')
 
+    def note(self, line: str) -> None:
+        """Tell people something beside the output, which programs read."""
+        self.app.stderr.write(f'{line}\n')
+
     def each(self, names: Sequence[str], do: Callable[[str], None]) -> None:
         """Do it for all of them; one that fails does not keep the others from it."""
         failed = 0

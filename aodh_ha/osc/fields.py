@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -11,7 +11,8 @@ from aodh_ha.rules.document import UNITS
 
 Object = dict[str, Any]
 
-_DURATION = re.compile(r'(\d+(?:\.\d+)?)([smh])')
+_UNITS = UNITS | {'d': 86400.0}
+_DURATION = re.compile(r'(\d+(?:\.\d+)?)([smhd])')
 
 
 def duration(text: str) -> float:
@@ -19,9 +20,31 @@ def duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if not match:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is no duration with its unit, such as 10s, 2m or 1h'
+            f'{text!r} is no duration with its unit, such as 10s, 2m, 1h or 7d'
         )
-    return float(match[1]) * UNITS[match[2]]
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def moment(text: str) -> str:
+    """A time for the API, from one that may lack its offset: local time then; for argparse."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no time such as 2027-01-31T22:00 (here) or 2027-01-31T22:00Z'
+        ) from None
+
+
+def count(text: str) -> int:
+    """A whole number from 1; for argparse."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no whole number from 1')
+    return int(text)
+
+
+def step(text: str) -> int:
+    """The number of a step, which people count from 1, as the API counts; for argparse."""
+    return count(text) - 1
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:
@@ -54,6 +77,14 @@ class Maybe(FormattableColumn[Any]):
     def human_readable(self) -> str:
         """The value or a dash."""
         return '-' if self._value is None else str(self._value)
+
+
+class StepNumber(FormattableColumn[int | None]):
+    """A step: from 1 for people, from 0 for programs."""
+
+    def human_readable(self) -> str:
+        """The number or a dash."""
+        return '-' if self._value is None else str(self._value + 1)
 
 
 class Lines(FormattableColumn[list[Object]]):
@@ -89,10 +120,40 @@ class Steps(Lines):
     """The steps of a policy."""
 
     def line(self, item: Object) -> str:
-        """Action, how often, how long its success is waited for."""
-        kind = f' {item["type"]}' if item.get('type') else ''
+        """Action, how often, how long its success is waited for, and what is unusual about it."""
+        kind = item.get('type') or item.get('name')
         times = f' x{item["attempts"]}' if item.get('attempts', 1) != 1 else ''
-        return f'{item["action"]}{kind}{times}, verify {item["verify"]:g}s'
+        more = [f'verify {item["verify"]:g}s']
+        more += [f'{k} {item[k]:g}s' for k in ('delay', 'backoff', 'hold') if item.get(k)]
+        more += [k for k in ('healthy', 'approval', 'snapshot') if item.get(k)]
+        return f'{item["action"]}{f" {kind}" if kind else ""}{times}, {", ".join(more)}'
+
+
+class Rate(FormattableColumn[Object | None]):
+    """``3 in 1h`` for people."""
+
+    def human_readable(self) -> str:
+        """As in a policy."""
+        rate = self._value
+        return '-' if rate is None else f'{rate["times"]} in {rate["seconds"]:g}s'
+
+
+class Matching(FormattableColumn[Object]):
+    """Whom a policy is for."""
+
+    def human_readable(self) -> str:
+        """Groups and stacks by name."""
+        named = [f'{kind}: {", ".join(names)}' for kind, names in self._value.items() if names]
+        return '; '.join(named) or '-'
+
+
+class Recoveries(Lines):
+    """Recoveries, as parts of something."""
+
+    def line(self, item: Object) -> str:
+        """Which, of whom, how it stands."""
+        guest = item['guest_name'] or item['server_id']
+        return f'{item["id"]}  {guest}  {item["status"]}: {item["reason"]}'
 
 
 class Timeline(FormattableColumn[list[Object]]):
@@ -117,8 +178,9 @@ class Attempts(Lines):
         after = f' after {took:.1f} s' if took is not None else ''
         request = f', {item["request_id"]}' if item.get('request_id') else ''
         detail = f': {item["detail"]}' if item.get('detail') else ''
+        dry = ' (dry run)' if item.get('dry_run') else ''
         # Steps count from 0 in the API, from 1 for people.
         return (
-            f'step {item["step"] + 1} try {item["number"]}  {item["action"]}  '
+            f'step {item["step"] + 1} try {item["number"]}  {item["action"]}{dry}  '
             f'{item["status"]}{after}{request}{detail}'
         )

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cliff.columns import FormattableColumn
+
 from aodh_ha.exceptions import AodhHAError, Conflict, NotFound
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import delete_alarm
@@ -31,24 +33,35 @@ class EnrollGuest(ShowOne):
         """The options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument('server', metavar='SERVER', help='Server (name or id)')
-        parser.add_argument('--policy', metavar='NAME', help='Recovery policy of the guest')
+        parser.add_argument(
+            '--policy',
+            metavar='NAME',
+            help="Recovery policy of the guest; '': the one that matches its group or stack, else "
+            'stateful (default: that, or as it was)',
+        )
+        parser.add_argument(
+            '--group',
+            metavar='NAME',
+            help="Group that the guest belongs to; '': to none (default: none, or as it was)",
+        )
         parser.add_argument(
             '--interval',
             metavar='DURATION',
             type=fields.duration,
-            help="Time between two heartbeats, such as 10s (default: the policy's)",
+            help='Time between two heartbeats, such as 10s (default: as it was, if the guest is '
+            "enrolled and neither policy nor group is given; else the policy's)",
         )
         parser.add_argument(
             '--missed',
             metavar='N',
             type=int,
-            help="Heartbeats missed before the alarm (default: the policy's)",
+            help='Heartbeats missed before the alarm (default: as for --interval)',
         )
         parser.add_argument(
             '--boot-grace',
             metavar='DURATION',
             type=fields.duration,
-            help="Time for the first heartbeat after enrolment (default: the policy's)",
+            help='Time for the first heartbeat after a boot (default: as for --interval)',
         )
         parser.add_argument(
             '--metadata',
@@ -70,6 +83,7 @@ class EnrollGuest(ShowOne):
         answer = self.api.enroll(
             server.id,
             policy=parsed_args.policy,
+            group=parsed_args.group,
             interval=parsed_args.interval,
             missed=parsed_args.missed,
             boot_grace=parsed_args.boot_grace,
@@ -88,7 +102,8 @@ class EnrollGuest(ShowOne):
             'id': guest['id'],
             'name': guest['name'] or server.name,
             'status': guest['status'],
-            'policy': guest['policy'],
+            'policy': _policy(guest),
+            'group': fields.Maybe(guest['group'] or None),
             'interval': fields.Seconds(guest['interval']),
             'missed_limit': guest['missed_limit'],
             'boot_grace': fields.Seconds(guest['boot_grace']),
@@ -114,7 +129,8 @@ class ListGuests(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
         """List."""
         everywhere = parsed_args.all_projects
-        columns = ['ID', 'Name', 'Status', 'Silent For', 'Missed', 'Beats', 'Services', 'Policy']
+        columns = ['ID', 'Name', 'Status', 'Silent For', 'Missed', 'Beats', 'Services']
+        columns += ['Policy', 'Group']
         if everywhere:
             columns.append('Project ID')
 
@@ -127,7 +143,8 @@ class ListGuests(Lister):
                 fields.Maybe(guest['missed']),
                 guest['beats'],
                 fields.Services(guest['services']),
-                guest['policy'],
+                _policy(guest),
+                fields.Maybe(guest['group'] or None),
             )
             return (*cells, guest['project_id']) if everywhere else cells
 
@@ -152,6 +169,7 @@ class ShowGuest(ShowOne):
         answer = self.api.guest(found['id'])
         guest, events = answer['guest'], answer['events']
         shown = guest | {
+            'policy': _policy(guest),
             'interval': fields.Seconds(guest['interval']),
             'boot_grace': fields.Seconds(guest['boot_grace']),
             'silent_for': fields.Seconds(guest['silent_for']),
@@ -219,6 +237,18 @@ def _every(look: Callable[[], Object], sleep: Callable[[float], None]) -> Iterat
     while True:
         yield look()
         sleep(POLL)
+
+
+class _ByMatch(FormattableColumn[str]):
+    """A guest's policy."""
+
+    def human_readable(self) -> str:
+        """Its name; of one that was not named, how it is found."""
+        return self._value or '(by match)'
+
+
+def _policy(guest: Object) -> _ByMatch:
+    return _ByMatch(guest['policy'])
 
 
 def metadata(credentials: Object) -> dict[str, str]:

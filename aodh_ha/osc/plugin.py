@@ -1,4 +1,4 @@
-"""What a shell needs to offer these commands: ours does, OpenStackClient can (API ``aodh_ha``)."""
+"""What a shell needs to offer these commands: ours, and OpenStackClient's ("openstack ha …")."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ from typing import Any
 
 DEFAULT_API_VERSION = '1'
 API_NAME = 'aodh_ha'
+API_VERSION_OPTION = 'os_aodh_ha_api_version'
 API_VERSIONS = {'1': 'aodh_ha.osc.client.Client'}
 
 

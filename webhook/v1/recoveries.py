@@ -9,6 +9,7 @@ from aodh_ha.db import audit, guests, orders, queue
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules.recovery import Attempt, Recovery
 from webhook.auth import caller, scope
+from webhook.explanation import explain
 from webhook.state import state
 from webhook.v1 import fields
 
@@ -105,6 +106,18 @@ def show(recovery_id: str) -> Response:
             'events': trail,
         }
     )
+
+
+@blueprint.get('/recoveries/<recovery_id>/explain')
+def explained(recovery_id: str) -> Response:
+    """Where it stands and why, and what becomes of each step of its ladder."""
+    project_id = scope(caller('aodh_ha:recovery:get'))
+    with state().database.read() as connection:
+        recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
+        history = queue.history(connection, recovery.id)
+        names = guests.names(connection, {recovery.server_id})
+    shown = view(recovery, names.get(recovery.server_id, ''))
+    return jsonify({'recovery': shown, 'explanation': explain(recovery, history)})
 
 
 @blueprint.post('/recoveries/<recovery_id>/approve')

@@ -116,6 +116,7 @@ def guest(**changes: Any) -> dict[str, Any]:
         'status': 'enrolled',
         'status_reason': '',
         'policy': 'stateful',
+        'group': '',
         'interval': 10.0,
         'missed_limit': 3,
         'boot_grace': 120.0,

@@ -69,6 +69,17 @@ def test_enrolling_by_name_prints_what_the_agent_needs(enrolling, run):
     assert not enrolling.metadata.called
 
 
+def test_a_guest_may_belong_to_a_group_and_find_its_policy_by_match(enrolling, run):
+    enrolling.api('GET', f'guests/{SERVER}', {'guest': guest(policy='', group='db'), 'events': []})
+    result = run('guest', 'enroll', SERVER, '--group', 'db', '--policy', '')
+    assert enrolling.enroll.last_request.json() == {
+        'server_id': SERVER,
+        'policy': '',
+        'group': 'db',
+    }
+    assert '(by match)' in result.out
+
+
 def test_settings_that_are_not_given_are_left_to_the_policy(enrolling, run):
     assert run('guest', 'enroll', SERVER).code == 0
     assert enrolling.enroll.last_request.json() == {'server_id': SERVER}
@@ -163,8 +174,18 @@ def test_the_list_shows_who_is_silent_since_when(cloud, run):
     result = run('guest', 'list')
     rows = [[c.strip() for c in r.split('|')[1:-1]] for r in result.out.splitlines()[3:-1]]
     assert rows == [
-        [SERVER, 'web', 'enrolled', '4.2 s', '0', '3', 'nginx failed (2 failures)', 'stateful'],
-        [OTHER, 'db', 'enrolled', '-', '-', '3', '', 'stateful'],
+        [
+            SERVER,
+            'web',
+            'enrolled',
+            '4.2 s',
+            '0',
+            '3',
+            'nginx failed (2 failures)',
+            'stateful',
+            '-',
+        ],
+        [OTHER, 'db', 'enrolled', '-', '-', '3', '', 'stateful', '-'],
     ]
 
 

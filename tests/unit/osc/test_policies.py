@@ -4,33 +4,41 @@ import json
 
 import pytest
 
+from aodh_ha.rules import policy as rules
 from tests.unit.osc.conftest import refusal
+from webhook.v1.policies import view
 
-POLICY = {
-    'name': 'database',
-    'version': 2,
-    'scope': 'project',
-    'heartbeat': {'interval': 10.0, 'missed': 3, 'boot_grace': 120.0},
-    'preserve': ['volumes'],
-    'steps': [
-        {'action': 'server.reboot', 'type': 'soft', 'attempts': 2, 'verify': 30.0},
-        {'action': 'server.rebuild', 'type': None, 'attempts': 1, 'verify': 300.0},
-    ],
-    'document': 'name: database\n',
-}
+DOCUMENT = """\
+name: database
+match: {groups: [db]}
+preserve: [volumes]
+budget: {concurrent: 10%, per_guest: 3 in 1h}
+steps:
+  - {action: server.reboot, type: soft, attempts: 2, verify: 30s}
+  - {action: server.rebuild, verify: 300s, approval: true, hold: 60s}
+"""
+POLICY = view(rules.parse(DOCUMENT, 2), 'project')
 
 
 def test_the_list_shows_the_ladder(cloud, run):
     cloud.api('GET', 'policies', {'policies': [POLICY]})
     out = run('policy', 'list').out
     assert 'server.reboot soft x2, verify 30s' in out
-    assert 'server.rebuild, verify 300s' in out
+    assert 'server.rebuild, verify 300s, hold 60s, approval' in out
+    assert 'groups: db' in out
+
+
+def test_a_policy_is_shown_with_all_it_says(cloud, run):
+    cloud.api('GET', 'policies/database', {'policy': POLICY})
+    out = run('policy', 'show', 'database').out
+    for words in ('10%', '3 in 3600s', 'forced_down', 'gentle', 'groups: db'):
+        assert words in out
 
 
 def test_the_document_can_be_had_as_it_was_written(cloud, run):
     cloud.api('GET', 'policies/database', {'policy': POLICY})
     assert run('policy', 'show', 'database', '-f', 'value', '-c', 'document').out == (
-        'name: database\n\n'
+        f'{DOCUMENT}\n'
     )
 
 
@@ -51,6 +59,8 @@ def test_a_policy_is_saved_under_the_name_in_its_document(way, cloud, run, tmp_p
         ('- a list', 'name: missing'),
         ('', 'name: missing'),
         ('name: [1', 'not YAML'),
+        ('name: 2001-99-99', 'not YAML'),
+        ('name: !!bool x', 'not YAML'),
     ],
 )
 def test_a_document_without_a_name_is_not_sent(document, words, cloud, run):
@@ -82,3 +92,44 @@ def test_policies_are_deleted(cloud, run):
     deleting = cloud.api('DELETE', 'policies/database', status=204)
     assert run('policy', 'delete', 'database').code == 0
     assert deleting.called
+
+
+@pytest.mark.parametrize('command', [['create', '-'], ['delete', 'database']])
+def test_the_operators_policies_are_asked_for_by_name(command, cloud, run):
+    method = {'create': 'PUT', 'delete': 'DELETE'}[command[0]]
+    call = cloud.api(method, 'policies/database', {'policy': POLICY})
+    assert run('policy', *command, '--operator', stdin=DOCUMENT).code == 0
+    assert call.last_request.qs == {'scope': ['operator']}
+    assert run('policy', *command, stdin=DOCUMENT).code == 0
+    assert call.last_request.qs == {}
+
+
+def test_a_policy_is_checked_without_any_service(cloud, run):
+    result = run('policy', 'check', '-', stdin=DOCUMENT)
+    assert result.code == 0
+    rows = [[c.strip() for c in r.split('|')[1:-1]] for r in result.out.splitlines()[3:-1]]
+    assert rows == [
+        ['1', 'server.reboot soft', 'host_up', '2', '30 s', '', 'nothing', ''],
+        ['2', 'server.rebuild', 'host_up', '1', '5 m 0 s', 'approval', 'root_disk, ephemeral', ''],
+    ]
+    assert 'database: this is a valid policy' in result.err
+    heal = DOCUMENT.replace('server.rebuild', 'stack.heal')
+    rows = json.loads(run('policy', 'check', '-', '-f', 'json', stdin=heal).out)
+    assert rows[1]['Refused If It Would Lose'] == 'volumes'
+    assert 'volumes' not in rows[1]['May Destroy']
+    assert cloud.mock.request_history == []
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (('soft', 'softer'), 'line 6: steps.0.type: must be one of soft, hard'),
+        (('verify: 300s', 'verify: 300'), 'line 7: steps.1.verify: must be a duration'),
+        (('name: database', 'name: 2001-99-99'), 'not YAML'),
+    ],
+)
+def test_a_faulty_policy_is_told_with_line_and_fix(change, words, cloud, run):
+    result = run('policy', 'check', '-', stdin=DOCUMENT.replace(*change))
+    assert (result.code, result.out) == (1, '')
+    assert words in result.err
+    assert result.err.count('\n') == 1

@@ -10,6 +10,7 @@ import requests
 from keystoneauth1.loading import base as loading
 
 from aodh_ha.cmd.main import NAMESPACE, Shell, main
+from aodh_ha.osc import plugin
 from tests.unit.osc.conftest import API, KEYSTONE, guest, refusal
 
 HEAVY = (
@@ -64,17 +65,29 @@ def test_every_command_can_be_loaded_and_parses_its_options(entry):
     assert command.get_parser('aodh-ha').format_help()
 
 
+def test_openstackclient_has_every_command_that_needs_a_login_under_a_word_of_its_own():
+    def named(group):
+        entries = importlib.metadata.entry_points(group=group)
+        return {e.name: e.value for e in entries if e.module.startswith('aodh_ha.osc')}
+
+    (extension,) = named('openstack.cli.extension').items()
+    assert extension == (plugin.API_NAME, plugin.__name__)
+    version = plugin.DEFAULT_API_VERSION
+    assert version in plugin.API_VERSIONS
+    assert f'os_{plugin.API_NAME}_api_version' == plugin.API_VERSION_OPTION
+    ours = {f'ha_{name}': value for name, value in named(NAMESPACE).items()}
+    assert named(f'openstack.{plugin.API_NAME}.v{version}') == ours
+
+
 def test_every_login_that_keystoneauth1_knows_has_its_options():
     parser = Shell().parser
     known = {option for action in parser._actions for option in action.option_strings}
     # aodhclient's and gnocchiclient's logins without Keystone are of no use with other services.
-    plugins = [
-        p for p in loading.get_available_plugin_names() if not p.startswith(('aodh-', 'gno'))
-    ]
-    assert len(plugins) > 10
-    for plugin in plugins:
-        for option in loading.get_plugin_options(plugin):
-            assert f'--os-{option.name.lower().replace("_", "-")}' in known, plugin
+    logins = [p for p in loading.get_available_plugin_names() if not p.startswith(('aodh-', 'gno'))]
+    assert len(logins) > 10
+    for login in logins:
+        for option in loading.get_plugin_options(login):
+            assert f'--os-{option.name.lower().replace("_", "-")}' in known, login
 
 
 def sent(cloud):
