@@ -308,6 +308,14 @@ class FakeCloud:
 
         return self._act(server_id, 'createImage', None, keep)
 
+    def set_metadata(self, server_id: str, values: Mapping[str, str]) -> None:
+        """See Cloud."""
+        self._answer()
+        server = self._servers.get(server_id)
+        if server is None:
+            raise ActionRefused(f'Nova answered 404: no server {server_id}')
+        self.change(server_id, metadata=server.metadata | dict(values))
+
     # ---- actions on a stack
 
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:

@@ -94,6 +94,9 @@ class Cloud(Protocol):
         """Begin to make an image of it. Logged as ``createImage``; its end is seen by the
         server's task_state, which is ``image_…`` meanwhile."""
 
+    def set_metadata(self, server_id: str, values: Mapping[str, str]) -> None:
+        """Write these into a server's metadata; others stay. Never logged: they may be a key."""
+
     # ---- actions on a stack; NotNow while Heat is at work on it
 
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:

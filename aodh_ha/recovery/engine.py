@@ -33,6 +33,7 @@ from aodh_ha.rules import escalation, gateway, guards, preservation
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.holdings import Member
 from aodh_ha.rules.policy import Policy
 from aodh_ha.rules.recovery import (
     ABANDONED,
@@ -98,6 +99,8 @@ class Settings:
     call_limit: float = 50.0
     """Seconds that one call on the cloud lasts at most."""
     master_key: bytes = b''
+    gateways: tuple[str, ...] = ()
+    """Where guests send their heartbeats: for those whose server is replaced."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +130,18 @@ class Engine:
         clock: Callable[[], float] = time.time,
         *,
         hooks: Runner | None = None,
-        settings: Settings = Settings(),
+        settings: Settings | None = None,
+        successors: Callable[[Member, float], object] = lambda member, now: None,
         at: Callable[[str, str], object] = lambda boundary, recovery_id: None,
     ) -> None:
-        """``at`` is called at each boundary that a crash may fall on, for tests of crashes."""
+        """``successors`` moves the guests of a stack to the servers that replaced theirs; ``at`` is
+        called at each boundary that a crash may fall on, for tests of crashes."""
         self._database = database
         self._cloud = cloud
         self._clock = clock
         self._hooks: Runner = hooks or NoHooks()
-        self._settings = settings
+        self._settings = settings or Settings()
+        self._successors = successors
         self._at = at
 
     def advance(self, recovery: Recovery) -> Pause | None:
@@ -173,6 +179,8 @@ class Engine:
         waiting = next((a for a in history if a.status == SENT), None)
         if waiting and isinstance(decision, Wait):
             self._at('verifying', recovery.id)
+            if self._moved(recovery, guest, waiting):
+                return Pause(0, True, 'the guest goes on in another server')
             decision = self._follow(recovery, guest, waiting) or decision
         if not isinstance(decision, NeedEvidence):
             return self._carry_out(recovery, guest, decision)
@@ -401,16 +409,32 @@ class Engine:
         )
         return Pause(escalation.POLL, True, message)
 
+    def _looks(self, attempt: Attempt) -> bool:
+        """Whether it is time to look what becomes of an action."""
+        since = self._clock() - (attempt.sent_at or attempt.intended_at)
+        return not attempt.dry_run and since >= FOLLOW and since % FOLLOW < escalation.POLL
+
+    def _moved(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
+        """Whether the guest has another server now: the recovery goes on under its id."""
+        if not self._looks(attempt):
+            return False
+        context = self._context(recovery, guest, attempt)
+        try:
+            return self._action(attempt, recovery).follow(context)
+        except (NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:
+            LOG.info('recovery %s: %s', recovery.id, e.detail)
+            return False
+
     def _follow(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> Conclude | None:
         """Whether what was sent is known not to help any more."""
-        since = self._clock() - (attempt.sent_at or attempt.intended_at)
-        if attempt.dry_run or since < FOLLOW or since % FOLLOW >= escalation.POLL:
+        if not self._looks(attempt):
             return None
+        context = self._context(recovery, guest, attempt)
         try:
-            failure = self._action(attempt, recovery).failure(
-                self._context(recovery, guest, attempt)
-            )
-        except (CloudAway, NotFound, ActionRefused) as e:
+            failure = self._action(attempt, recovery).failure(context)
+            if context.step.kind.in_stack and not failure:
+                self._successors(context.member, self._clock())
+        except (CloudAway, NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:
             LOG.info('recovery %s: %s', recovery.id, e.detail)
             return None
         return Conclude(attempt, UNVERIFIED, failure) if failure else None
@@ -472,6 +496,7 @@ class Engine:
             attempt=attempt,
             now=self._clock(),
             evidence=evidence,
+            gateways=self._settings.gateways,
             master_key=self._settings.master_key,
         )
 

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # What each part may import of this project, itself aside. A part that is missing here fails.
 BELOW_DB = {'aodh_ha.rules', 'aodh_ha.exceptions', 'aodh_ha.opts', 'aodh_ha.metrics'}
 BELOW_PUBLISHERS = BELOW_DB | {'aodh_ha.db', 'aodh_ha.clients'}
-BELOW_RECOVERY = BELOW_PUBLISHERS | {'aodh_ha.publishers'}
+BELOW_RECOVERY = BELOW_PUBLISHERS | {'aodh_ha.publishers', 'aodh_ha.keys'}
 BELOW_WORKER = BELOW_RECOVERY | {'aodh_ha.recovery'}
 ALLOWED = {
     'aodh_ha.agent': set(),

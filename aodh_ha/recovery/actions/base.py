@@ -36,6 +36,8 @@ class Context:
     now: float
     evidence: Evidence | None = None
     """None when what became of an action is looked at: then only the attempt's is left."""
+    gateways: tuple[str, ...] = ()
+    """Where guests send their heartbeats."""
     master_key: bytes = b''
     """What is kept for the time of an action, and is nobody's business, is sealed with it."""
 
@@ -116,6 +118,13 @@ class Action:
         Asked from time to time while a heartbeat is waited for. Raises CloudAway.
         """
         return ''
+
+    def follow(self, context: Context) -> bool:
+        """Go with the guest to another server, where the action made one; whether it moved.
+
+        Asked from time to time while a heartbeat is waited for. Raises CloudAway, ActionRefused.
+        """
+        return False
 
     def conclude(self, context: Context) -> None:
         """What is left to do when the attempt is about to end, whatever its end.

@@ -6,10 +6,15 @@ import sqlalchemy as sa
 
 from aodh_ha.db import definitions, queue
 from aodh_ha.recovery.actions.base import Action, Context, Observed
+from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.holdings import Member
 
 
 class _Stack(Action):
+    def follow(self, context: Context) -> bool:
+        """See Action."""
+        return _follow(context)
+
     def observe(self, context: Context) -> Observed | None:
         """An update of the stack since the intent: nobody else's, for it was idle then.
 
@@ -94,6 +99,10 @@ class Recreate(Action):
         request_id = context.cloud.recreate_stack(context.member, definition)
         return Observed(request_id, 'gone on with')
 
+    def follow(self, context: Context) -> bool:
+        """See Action."""
+        return _follow(context)
+
     def failure(self, context: Context) -> str:
         """See Action."""
         now = context.cloud.stack_member_again(context.member)
@@ -104,6 +113,13 @@ class Recreate(Action):
     def conclude(self, context: Context) -> None:
         """See Action."""
         context.database.run(lambda c: definitions.forget(c, context.attempt.id))
+
+
+def _follow(context: Context) -> bool:
+    succession = Succession(
+        context.database, context.cloud, context.master_key, list(context.gateways)
+    )
+    return bool(succession.follow(context.member, context.now))
 
 
 def _names(member: Member, server_ids: Sequence[str]) -> list[str]:
