@@ -4,7 +4,8 @@
 
 Prints `pid start-time` of the init that it leaves running, in a session of its own and
 child of nobody here: a guest outlives the nova-compute that started it. SIGUSR1 makes it
-panic; SIGUSR2 makes it panic so that SIGTERM still ends it; SIGHUP restarts the agent.
+panic; SIGUSR2 makes it panic so that SIGTERM still ends it; SIGHUP restarts the agent, and
+SIGRTMIN the service.
 """
 
 import ctypes
@@ -22,7 +23,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 PORT_TIMEOUT = 10.0  # seconds the service may take to say its port
 STOP_TIMEOUT = 1.5  # seconds each process has to end, as an init's DefaultTimeoutStopSec
-SIGNALS = {signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
+SIGNALS = {
+    signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGRTMIN,
+}  # fmt: skip
 
 
 def detach() -> None:
@@ -65,7 +68,7 @@ class Init:
         new.replace(self.folder / 'processes.json')
 
     def start(self, name: str, *arguments: str) -> None:
-        environ = dict(os.environ)
+        environ = {**os.environ, 'DEVCLOUD_PYTHON': sys.executable}
         if 'DEVCLOUD_PRELOAD' in environ:
             # Not for init itself: Python's time.sleep fails under libfaketime.
             environ['LD_PRELOAD'] = environ.pop('DEVCLOUD_PRELOAD')
@@ -85,13 +88,23 @@ class Init:
         self.log(f'boot id {os.environ["AODH_HA_BOOT_ID"]}')
         for entry in sorted((self.folder / 'volumes').iterdir()):
             self.log(f'{entry.name}: attached')
+        self.start_web()
+        self.start_agent()
+        self.record()
+        self.log(
+            f'aodh-ha-agent: started, boot finished after {time.monotonic() - self.began:.2f} s'
+        )
+
+    def start_web(self) -> None:
+        """Start the service and wait until it listens."""
+        began = time.monotonic()
         port_file = self.root / 'run' / 'web.port.now'
         port_file.parent.mkdir(exist_ok=True)
         port_file.unlink(missing_ok=True)
         self.start('web', str(HERE / 'service.py'), str(self.folder))
         self.record()
         while not port_file.exists():
-            if time.monotonic() - self.began > PORT_TIMEOUT or not processes.born(self.pids['web']):
+            if time.monotonic() - began > PORT_TIMEOUT or not processes.born(self.pids['web']):
                 self.log('web: failed to start')
                 break
             time.sleep(0.01)
@@ -99,11 +112,13 @@ class Init:
             port = port_file.read_text().strip()
             self.log(f'web: started on port {port}')
             self.tell_agent(port)
-        self.start_agent()
-        self.record()
-        self.log(
-            f'aodh-ha-agent: started, boot finished after {time.monotonic() - self.began:.2f} s'
-        )
+
+    def restart_web(self) -> None:
+        """End the service and start it again; restart.py asks for it."""
+        self.log('web: restarting')
+        self.end('web')
+        self.reap()
+        self.start_web()
 
     def start_agent(self) -> None:
         self.start('agent', os.path.join(os.environ['DEVCLOUD_REPO'], 'aodh_ha', 'agent'))
@@ -192,6 +207,8 @@ class Init:
                 return
             elif number == signal.SIGHUP:
                 self.restart_agent()
+            elif number == signal.SIGRTMIN:
+                self.restart_web()
             elif number in (signal.SIGUSR1, signal.SIGUSR2):
                 self.panic(number == signal.SIGUSR2)
                 return

@@ -20,7 +20,8 @@ def _aodh_ha(s: Settings) -> dict:
             'public_url': s.url('aodh-ha'),
         },
         'publisher': {'driver': s.publisher, 'interval': s.interval},
-        'worker': {'reconcile_interval': 5},
+        # Tests break a dozen guests at once, and none shall wait for a thread.
+        'worker': {'reconcile_interval': 5, 'concurrency': 16},
         'guards': {'storm_minimum': s.storm},
         'hooks': {'names': 'fence,page'},
         'hook:fence': {'command': _hook(s, 'fence', s.state), 'timeout': 60},
