@@ -8,17 +8,60 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
+from aodh_ha import keys, opts
 from aodh_ha.db import Database, queue
 from aodh_ha.duties import Duties, Duty
 from aodh_ha.exceptions import AodhHAError, DatabaseAway, LeaseLost
+from aodh_ha.recovery import evidence
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.recovery.engine import Engine, Pause
+from aodh_ha.recovery.engine import Engine, Pause, Settings
+from aodh_ha.recovery.hooks import Hooks
+from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.recovery import Recovery
 
 LOG = logging.getLogger(__name__)
 
 BACKOFF = 2.0
 """Seconds until the database is tried again after it did not answer."""
+
+
+def engine(
+    conf: cfg.ConfigOpts,
+    database: Database,
+    cloud: Cloud,
+    *,
+    call_limit: float,
+    at: Callable[[str, str], object] | None = None,
+) -> Engine:
+    """An engine as the operator configured it; raises ConfigurationError.
+
+    ``call_limit``: see clients.session; ``at``: see Engine, for tests of crashes only.
+    """
+    master_key = keys.load_master_key(
+        conf.secrets.master_key_file, create=database.is_sqlite
+    )
+    settings = Settings(
+        limits=opts.limits(conf),
+        dry_run=conf.guards.dry_run,
+        storm=storm_settings(conf),
+        call_limit=call_limit,
+        master_key=master_key,
+    )
+    succession = Succession(database, cloud, master_key, [conf.webhook.public_url])
+    return Engine(
+        database,
+        cloud,
+        hooks=Hooks(conf),
+        settings=settings,
+        successors=succession.follow,
+        at=at or (lambda boundary, recovery_id: None),
+    )
+
+
+def storm_settings(conf: cfg.ConfigOpts) -> evidence.Settings:
+    """When silent guests are a storm."""
+    group = conf.guards
+    return evidence.Settings(group.storm_share / 100, group.storm_window, group.storm_minimum)
 
 
 class Worker:
@@ -31,16 +74,18 @@ class Worker:
         cloud: Cloud,
         duties: list[Duty] | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        engine: Engine | None = None,
     ) -> None:
+        """``engine``: one that knows the operator's budget, hooks and keys; see engine()."""
         self._database = database
-        self._cloud = cloud
         self._clock = clock
         self._lease: float = conf.worker.lease
         self._poll: float = conf.worker.poll
         # Unique to this process: after a restart the old leases have to run out, so that a
         # request still in Nova's socket is seen in its log before anything is repeated.
         self._owner = f'{conf.worker.name}:{uuid.uuid4()}'
-        self._engine = Engine(database, cloud, clock)
+        self._engine = engine or Engine(database, cloud, clock)
         self._slots = threading.Semaphore(conf.worker.concurrency)
         self._stop = threading.Event()
         self._threads: set[threading.Thread] = set()

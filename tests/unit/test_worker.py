@@ -93,7 +93,7 @@ def test_two_workers_act_once(world):
 def test_no_more_recoveries_at_once_than_there_are_slots(world):
     ids = [f'{n:08x}{SERVER_ID[8:]}' for n in range(5)]
     for server_id in ids:
-        world.nova.add(server_id, PROJECT)
+        world.boot(server_id)
         opened(world, server_id)
     held, most, lock = set(), [], threading.Lock()
     gate = threading.Event()
@@ -121,7 +121,7 @@ def test_while_nova_is_away_the_slot_is_given_to_others(world):
         wait_for(lambda: 'Nova' in world.get(first).reason)
         wait_for(lambda: world.get(first).status == QUEUED)
         world.nova.away = False
-        world.nova.add(OTHER_ID, PROJECT)
+        world.boot(OTHER_ID)
         opened(world, OTHER_ID)
         wait_for(lambda: world.nova.taken)
     assert world.nova.taken[0].server_id == OTHER_ID, 'the first one waits for its time'
@@ -144,7 +144,7 @@ def test_a_bug_loses_no_recovery(world):
             c.exec_driver_sql('UPDATE gateways SET alive_at = alive_at + 16')
         world.clock.advance(16)  # its lease runs out
         wait_for(lambda: world.nova.taken)
-    assert world.get(recovery).fence == 2
+        assert world.get(recovery).fence == 2
 
 
 def test_a_database_that_is_away_is_waited_for(world, monkeypatch):
