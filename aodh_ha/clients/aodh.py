@@ -71,6 +71,12 @@ class Aodh:
             if len(page) < PAGE:
                 return found
 
+    def watch(self, alarm_id: str, resource_id: str, description: str) -> None:
+        """Let an alarm watch another resource; all else stays as it is."""
+        rule = {'resource_id': resource_id}
+        changes = {f'{TYPE}_rule': rule, 'description': description}
+        _change(lambda: self._client.alarm.update(alarm_id, changes))
+
     def delete(self, alarm_id: str) -> None:
         """Delete an alarm."""
         _change(lambda: self._client.alarm.delete(alarm_id))

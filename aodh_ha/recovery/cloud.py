@@ -36,8 +36,7 @@ class Cloud(Protocol):
         """A compute host."""
 
     def member(self, server: Server) -> Member | None:
-        """Its place in Heat; None when no stack has it. May be a minute old in what stack that
-        is, never in the stack's status."""
+        """Its place in Heat, as it is now; None when no stack has it, which may be a minute old."""
 
     def stack_member_again(self, member: Member) -> Member | None:
         """The member's stack as it is now: status, updated_at, last_event, siblings.
@@ -51,13 +50,17 @@ class Cloud(Protocol):
         """What a server has besides itself."""
 
     def activity(self, server_id: str, now: float) -> Activity | None:
-        """What was measured of it in the two minutes before ``now``; None: nothing."""
+        """What it did lately, measured within the two minutes before ``now``.
+
+        None: nothing was measured, or nobody could say. Never raises for Gnocchi's sake.
+        """
 
     def console(self, server_id: str, lines: int = 200) -> str:
-        """The last lines of its console, unmasked; empty where there is none."""
+        """The last lines of its console, unmasked; empty where they are not to be had in time:
+        a dead host's never are."""
 
     def diagnostics(self, server_id: str) -> dict[str, Any]:
-        """What its hypervisor says; empty where that is refused, or it is not running."""
+        """What its hypervisor says; empty where that is refused, or not to be had in time."""
 
     def stack_definition(self, member: Member) -> dict[str, Any]:
         """All that ``recreate_stack`` needs: template, environment, files, parameters, name,
@@ -103,8 +106,9 @@ class Cloud(Protocol):
         """Have Heat replace the servers of these resource names of the member's root stack.
 
         Each is marked unhealthy, nothing else ever is, and the root stack is updated with what
-        it has. ``names`` are looked for in the whole tree (see Member.siblings); an unknown one
-        is refused. The new servers have new ids. Returns Heat's request id of the update.
+        it has. ``names`` are as in Member.siblings, ``group/0/db`` in a nested stack; an unknown
+        one is refused. The new servers have new ids, under the same names. May be called again
+        after it broke off. Returns Heat's request id of the update.
         """
 
     def rebuild_stack(self, member: Member) -> str | None:
@@ -116,7 +120,7 @@ class Cloud(Protocol):
         """Delete the root stack, wait until it is gone, and create it anew from ``definition``.
 
         May be called again with the same definition after it broke off: it goes on from what
-        it finds, and returns None when the new stack is there. Refused, before anything is
-        deleted, where a parameter is hidden: Heat does not give it out. NotNow when the deletion
-        takes longer than the call may last: call again.
+        it finds, and returns None when the new stack is there already. Refused, before anything
+        is deleted, where a parameter is hidden: Heat does not give it out. OutcomeUnknown while
+        the deletion takes longer than a call may last (minutes): call again.
         """
