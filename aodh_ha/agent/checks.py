@@ -85,6 +85,7 @@ class Watch:
         self._failures = 0
         self._settled = UNKNOWN
         self._reported = UNKNOWN
+        self._due = False  # a restart by the agent itself, before the failure is told
         self._restarting = False
         self._since = time.monotonic()
         self._lenient_until = self._since + service.start_period
@@ -103,7 +104,7 @@ class Watch:
         while True:
             began = time.monotonic()
             self.check()
-            if self._restarting:
+            if self._due:
                 self._restart_here()
             # Monotonic on every Python, unlike the timeouts of locks before 3.11; and not
             # time.sleep, which fails from 3.11 on under libfaketime (clock_nanosleep: EINVAL).
@@ -131,53 +132,56 @@ class Watch:
         if not wrong:
             self._failures = 0
             self._settled = OK
-            self._restarting = False
+            self._due = False
         elif now >= self._lenient_until:
             self._failures += 1
             if self._failures >= self._service.failures:
                 restarter = self._service.restarter
-                self._restarting = restarter is not None and restarter.left() > 0
-                if not self._restarting:
+                self._due = restarter is not None and restarter.left() > 0
+                if not self._due:
                     self._settled = FAILED
         state = self._state(now)
         turned, self._reported = state != self._reported, state
         return turned
 
+    def restart(self) -> str:
+        """Restart the service by its command; what went wrong, or ''."""
+        with self._turn:
+            return self._restart()
+
     def _restart_here(self) -> None:
         """Restart the service before anybody is told that it failed."""
         restarter = self._service.restarter
-        if restarter is not None:
+        with self._turn:
+            if restarter is None or not self._due:
+                return  # a command of the gateway's came first
             restarter.count()
-            wrong = self.restart(untold=True)
-            self._log.warning(
-                'service %s: restarted by the agent%s; restarts left: %d',
-                self.name, wrong and ', in vain: ' + wrong, restarter.left(),
-            )  # fmt: skip
+            wrong = self._restart()
+        self._log.warning(
+            'service %s: restarted by the agent%s; restarts left: %d',
+            self.name, wrong and ', in vain: ' + wrong, restarter.left(),
+        )  # fmt: skip
 
-    def restart(self, untold: bool = False) -> str:
-        """Restart the service by its command; what went wrong, or ''.
-
-        `untold`: the failure that led here was not reported, and will not be
-        before the service has failed anew.
-        """
+    def _restart(self) -> str:
         restarter = self._service.restarter
         if restarter is None:
             return 'there is no command to restart it'
-        with self._turn:
+        with self._lock:
+            self._restarting = True
+        wrong = 'not done'
+        try:
+            wrong = restarter.run()
+        finally:
             with self._lock:
-                self._restarting = True
-            wrong = 'not done'
-            try:
-                wrong = restarter.run()
-            finally:
-                with self._lock:
-                    self._restarting = False
-                    self._since = time.monotonic()
-                    self._lenient_until = self._since + self._service.start_period
-                    if untold:
-                        # In vain: the next failed check leads to the next restart.
-                        self._failures = self._service.failures - 1 if wrong else 0
-            return wrong
+                self._restarting = False
+                self._since = time.monotonic()
+                self._lenient_until = self._since + self._service.start_period
+                if self._due:
+                    # The failure is not told before the service has failed anew. After a
+                    # restart in vain the next failed check leads to the next one.
+                    self._failures = self._service.failures - 1 if wrong else 0
+                self._due = False
+        return wrong
 
     def _overdue(self, now: float) -> int:
         """Checks that should have come to an end by now and did not."""
@@ -189,7 +193,7 @@ class Watch:
 
     def _state(self, now: float) -> str:
         failures = self._failures + self._overdue(now)
-        late = failures >= self._service.failures and not self._restarting
+        late = failures >= self._service.failures and not self._due
         return FAILED if late else self._settled
 
     def report(self) -> 'dict[str, object]':
