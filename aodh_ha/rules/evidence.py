@@ -1,5 +1,6 @@
 """What is known before acting: the server, its host, what it has, who else is silent."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -223,9 +224,19 @@ class Evidence:
             'console': self.console,
             'diagnostics': self.diagnostics,
             'services': self.services,
+            'opted_out': self.opted_out,
+            'silences': [asdict(s) for s in self.silences],
             'fleet': asdict(self.fleet),
+            'past': [asdict(p) for p in self.past],
+            'incident': self.incident and asdict(self.incident),
+            'user_id': self.user_id,
             'server': server
             and {
+                'id': server.id,
+                'project_id': server.project_id,
+                'name': server.name,
+                'zone': server.zone,
+                'image_id': server.image_id,
                 'status': server.status,
                 'vm_state': server.vm_state,
                 'task_state': server.task_state,
@@ -237,3 +248,44 @@ class Evidence:
                 'fault': server.fault,
             },
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> 'Evidence':
+        """What as_dict() gave, also after a way through JSON; LookupError where it lacks much.
+
+        Of the server what decides is kept, not its metadata.
+        """
+        server = dict(data['server']) if data['server'] else None
+        if server:
+            del server['volume_backed']
+        held, fleet = data['holdings'], data['fleet']
+        places = {k: {n: (s, a) for n, (s, a) in fleet[k].items()} for k in _PLACES}
+        member = data['member']
+        return cls(
+            taken_at=data['taken_at'],
+            missed=data['heartbeats_missed'],
+            last_seen=data['last_heartbeat'],
+            server=Server(**server) if server else None,
+            last_request_id=data['last_request_id'],
+            listening_since=data['listening_since'],
+            host=Host(**data['host']) if data['host'] else None,
+            actions=tuple(InstanceAction(**a) for a in data['actions']),
+            holdings=Holdings.from_dict(held) if held else None,
+            member=member
+            and Member(**member | {'siblings': tuple((i, n) for i, n in member['siblings'])}),
+            others={i: h and Holdings.from_dict(h) for i, h in data['others'].items()},
+            activity=Activity(**data['activity']) if data['activity'] else None,
+            console=data['console'],
+            diagnostics=data['diagnostics'],
+            services=data['services'],
+            opted_out=data['opted_out'],
+            silences=tuple(Silence(**s) for s in data['silences']),
+            fleet=Fleet(**fleet | places | {'group': tuple(fleet['group'])}),
+            past=tuple(Past(**p) for p in data['past']),
+            incident=Incident(**data['incident']) if data['incident'] else None,
+            user_id=data['user_id'],
+            boot_id=data['boot_id'],
+        )
+
+
+_PLACES = ('by_host', 'by_zone', 'by_way')
