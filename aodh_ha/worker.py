@@ -16,7 +16,6 @@ from aodh_ha.recovery import evidence
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.recovery.engine import Engine, Pause, Settings
 from aodh_ha.recovery.hooks import Hooks
-from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.recovery import Recovery
 
 LOG = logging.getLogger(__name__)
@@ -37,23 +36,20 @@ def engine(
 
     ``call_limit``: see clients.session; ``at``: see Engine, for tests of crashes only.
     """
-    master_key = keys.load_master_key(
-        conf.secrets.master_key_file, create=database.is_sqlite
-    )
+    master_key = keys.load_master_key(conf.secrets.master_key_file, create=database.is_sqlite)
     settings = Settings(
         limits=opts.limits(conf),
         dry_run=conf.guards.dry_run,
         storm=storm_settings(conf),
         call_limit=call_limit,
         master_key=master_key,
+        gateways=(conf.webhook.public_url,),
     )
-    succession = Succession(database, cloud, master_key, [conf.webhook.public_url])
     return Engine(
         database,
         cloud,
         hooks=Hooks(conf),
         settings=settings,
-        successors=succession.follow,
         at=at or (lambda boundary, recovery_id: None),
     )
 
