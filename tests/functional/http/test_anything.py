@@ -6,6 +6,7 @@ import re
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from aodh_ha.db import incidents
 from tests.functional.http.service import authorization, notification
 from tests.samples import DOCUMENT, OTHER_ID, SERVER_ID
 
@@ -76,6 +77,13 @@ def prepare(service):
     service.silent()
     service.paths = service.alarm()
     service.tokens = [p.rsplit('/')[-1] for p in service.paths]
+    recovery = service.post(service.paths[0], notification()).get_json()['recovery']
+    window = {'scope': 'guest', 'value': SERVER_ID, 'duration': 600}
+    silence = service.call('POST', '/v1/silences', window).get_json()['silence']['id']
+    incident, _ = service.database.run(
+        lambda c: incidents.open_(c, 'storm', 'all', 'many', service.clock())
+    )
+    service.ids = [recovery, silence, incident.id]
 
 
 def test_operators_may_send_anything_anywhere(quick, lines):
@@ -83,9 +91,11 @@ def test_operators_may_send_anything_anywhere(quick, lines):
     paths = [str(rule) for rule in quick.app.url_map.iter_rules()]
     assert '/v1/guests/<server_id>' in paths
 
+    ids = IDS | st.sampled_from(quick.ids)
+
     @SETTINGS
     @given(
-        st.sampled_from(paths), IDS, METHODS, BODIES, QUERIES, st.sampled_from(['member', 'admin'])
+        st.sampled_from(paths), ids, METHODS, BODIES, QUERIES, st.sampled_from(['member', 'admin'])
     )
     def send(path, id, method, body, query, role):
         path = re.sub('<.*>', lambda _: id.replace('?', '').replace('#', ''), path)
