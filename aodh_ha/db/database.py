@@ -131,9 +131,10 @@ class Database:
 def _limits(url: sa.URL, answer: float) -> dict[str, Any]:
     """Arguments of the driver's connect() for a server that is away, hangs, or never ends.
 
-    A lock is waited for less long than an answer, so that the server says that it was the lock.
+    A lock is waited for half as long as an answer, so that the server says that it was the lock;
+    MariaDB counts whole seconds, and up to one more.
     """
-    whole, lock = max(2, round(answer)), 0.8 * answer
+    whole, lock = max(2, round(answer)), answer / 2
     if url.get_driver_name() == 'pymysql':
         return {
             'connect_timeout': whole,

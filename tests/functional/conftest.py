@@ -1,7 +1,8 @@
-"""Fixtures `database_url` (empty) and `database` (with its tables), on three engines in turn."""
+"""Databases on three engines in turn: `database` with its tables, `empty_url` without any."""
 
 import contextlib
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,16 +26,53 @@ def database_server() -> Iterator[Callable[[str], databases.Server]]:
 
 
 @pytest.fixture(params=databases.ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of an engine; the test runs once for each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(
+    engine: str, tmp_path: pathlib.Path, database_server: Callable[[str], databases.Server]
+) -> Iterator[str]:
+    """SQLAlchemy URL of an empty database."""
+    if engine == 'sqlite':
+        yield f'sqlite:///{tmp_path}/empty.sqlite'
+        return
+    with database_server(engine).database() as url:
+        yield url
+
+
+@pytest.fixture(scope='session')
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A SQLite file with all tables, to be copied."""
+    file = tmp_path_factory.mktemp('migrated') / 'migrated.sqlite'
+    database = Database(f'sqlite:///{file}')
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
+    database.close()
+    return file
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: pathlib.Path, tmp_path: pathlib.Path) -> str:
+    """SQLAlchemy URL of a SQLite database with its tables."""
+    shutil.copy(migrated_file, tmp_path / 'test.sqlite')
+    return f'sqlite:///{tmp_path}/test.sqlite'
+
+
+@pytest.fixture
 def database_url(
+    engine: str,
     request: pytest.FixtureRequest,
-    tmp_path: pathlib.Path,
     database_server: Callable[[str], databases.Server],
 ) -> Iterator[str]:
-    """SQLAlchemy URL of an empty database; the test runs once for each engine."""
-    if request.param == 'sqlite':
-        yield f'sqlite:///{tmp_path}/test.sqlite'
+    """SQLAlchemy URL of a database with its tables, and nothing in them."""
+    if engine == 'sqlite':
+        yield request.getfixturevalue('sqlite_url')
         return
-    with database_server(request.param).database() as url:
+    with database_server(engine).migrated() as url:
         yield url
 
 
@@ -42,6 +80,5 @@ def database_url(
 def database(database_url: str) -> Iterator[Database]:
     """A database with its tables, opened."""
     database = Database(database_url)
-    migrate.upgrade(database)
     yield database
     database.close()

@@ -5,6 +5,8 @@ import pathlib
 import pytest
 import sqlalchemy as sa
 
+from aodh_ha.db import audit, migrate
+from aodh_ha.db.models import leases, metadata
 from tests.functional import databases
 
 VERSION_QUERY = {'sqlite': "SELECT 'SQLite ' || sqlite_version()"}
@@ -12,34 +14,47 @@ BANNER = {'sqlite': 'SQLite 3.', 'postgresql': 'PostgreSQL ', 'mariadb': '-Maria
 
 
 @pytest.fixture
-def engine(database_url):
-    engine = sa.create_engine(database_url)
-    yield engine
-    engine.dispose()
+def empty(empty_url):
+    opened = sa.create_engine(empty_url)
+    yield opened
+    opened.dispose()
 
 
-def test_each_engine_is_really_the_engine_it_says(engine, request):
-    asked_for = request.node.callspec.params['database_url']
-    query = VERSION_QUERY.get(asked_for, 'SELECT version()')
-    with engine.connect() as connection:
+def test_each_engine_is_really_the_engine_it_says(empty, engine):
+    query = VERSION_QUERY.get(engine, 'SELECT version()')
+    with empty.connect() as connection:
         version = connection.exec_driver_sql(query).scalar_one()
-    assert [name for name, banner in BANNER.items() if banner in version] == [asked_for]
+    assert [name for name, banner in BANNER.items() if banner in version] == [engine]
 
 
 @pytest.mark.parametrize('time', ['first', 'second'])
-def test_every_test_gets_an_empty_database(engine, time):
-    assert sa.inspect(engine).get_table_names() == []
-    with engine.begin() as connection:
+def test_every_test_that_wants_it_gets_an_empty_database(empty, time):
+    assert sa.inspect(empty).get_table_names() == []
+    with empty.begin() as connection:
         connection.exec_driver_sql('CREATE TABLE left_behind (id INTEGER)')
-    assert sa.inspect(engine).get_table_names() == ['left_behind']
+    assert sa.inspect(empty).get_table_names() == ['left_behind']
 
 
-def test_what_one_connection_commits_another_one_reads_as_text_of_any_language(engine):
+@pytest.mark.parametrize('time', ['first', 'second'])
+def test_every_other_test_gets_all_tables_and_nothing_in_them(database, time):
+    with database.read() as connection:
+        assert migrate.current(database) == migrate.head()
+        rows = {t.name: connection.execute(sa.select(t)).all() for t in metadata.sorted_tables}
+    assert not any(rows.values())
+    with database.write() as connection:
+        audit.record(connection, 1.0, 'kind', 'left behind')
+    # Nor is somebody waited for who never ended a transaction.
+    left = sa.create_engine(database.engine.url, poolclass=sa.NullPool).connect()
+    left.execute(leases.insert().values(name='left', owner='behind', until=1))
+    left.detach()
+
+
+def test_what_one_connection_commits_another_one_reads_as_text_of_any_language(empty):
     table = sa.Table('words', sa.MetaData(), sa.Column('word', sa.Unicode(40)))
-    table.create(engine)
-    with engine.begin() as connection:
+    table.create(empty)
+    with empty.begin() as connection:
         connection.execute(table.insert().values(word='Größe 測定 🙂'))
-    with engine.connect() as other:
+    with empty.connect() as other:
         assert other.execute(sa.select(table.c.word)).scalar_one() == 'Größe 測定 🙂'
 
 

@@ -19,15 +19,15 @@ def differences(database):
         return compare_metadata(context, metadata)
 
 
-def test_the_migrations_make_exactly_what_the_models_say(database_url):
-    database = Database(database_url)
+def test_the_migrations_make_exactly_what_the_models_say(empty_url):
+    database = Database(empty_url)
     assert migrate.upgrade(database) == (None, migrate.head())
     assert differences(database) == []
     database.close()
 
 
-def test_the_comparison_would_find_a_difference(database_url):
-    database = Database(database_url)
+def test_the_comparison_would_find_a_difference(empty_url):
+    database = Database(empty_url)
     migrate.upgrade(database)
     with database.write() as connection:
         connection.exec_driver_sql('DROP TABLE attempts')
@@ -36,8 +36,8 @@ def test_the_comparison_would_find_a_difference(database_url):
     database.close()
 
 
-def test_an_upgrade_may_be_run_again_and_changes_nothing(database_url):
-    database = Database(database_url)
+def test_an_upgrade_may_be_run_again_and_changes_nothing(empty_url):
+    database = Database(empty_url)
     migrate.upgrade(database)
     with database.write() as connection:
         connection.exec_driver_sql("INSERT INTO leases VALUES ('a', 'b', 1)")
@@ -55,11 +55,11 @@ def _upgrade(url, barrier, results):
         results.put(f'{type(e).__name__}: {e}')
 
 
-def test_hosts_may_upgrade_at_the_same_time(database_url):
+def test_hosts_may_upgrade_at_the_same_time(empty_url):
     context = multiprocessing.get_context('spawn')
     barrier, results = context.Barrier(3), context.Queue()
-    arguments = (database_url, barrier, results)
-    processes = [context.Process(target=_upgrade, args=arguments) for _ in range(3)]
+    arguments = (empty_url, barrier, results)
+    processes = [context.Process(target=_upgrade, args=arguments, daemon=True) for _ in range(3)]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for _ in processes]
@@ -67,14 +67,14 @@ def test_hosts_may_upgrade_at_the_same_time(database_url):
         process.join(30)
     head = migrate.head()
     assert all(f in ((None, head), (head, head)) for f in found), found
-    database = Database(database_url)
+    database = Database(empty_url)
     assert differences(database) == []
     database.close()
 
 
 @pytest.mark.timeout(50)  # MariaDB's lock is waited for 60 s
-def test_an_upgrade_that_fails_leaves_its_lock_to_others(database_url, monkeypatch):
-    database = Database(database_url)
+def test_an_upgrade_that_fails_leaves_its_lock_to_others(empty_url, monkeypatch):
+    database = Database(empty_url)
 
     def fails(*_):
         raise RuntimeError
@@ -83,14 +83,14 @@ def test_an_upgrade_that_fails_leaves_its_lock_to_others(database_url, monkeypat
         m.setattr(migrate.command, 'upgrade', fails)
         with pytest.raises(RuntimeError):
             migrate.upgrade(database)
-    other = Database(database_url)  # the first one's connection is open, in its pool
+    other = Database(empty_url)  # the first one's connection is open, in its pool
     assert migrate.upgrade(other) == (None, migrate.head())
     database.close()
     other.close()
 
 
-def test_without_tables_the_database_is_away_and_not_an_error_of_ours(database_url):
-    database = Database(database_url)
+def test_without_tables_the_database_is_away_and_not_an_error_of_ours(empty_url):
+    database = Database(empty_url)
     with pytest.raises(DatabaseAway), database.read() as connection:
         connection.exec_driver_sql('SELECT * FROM guests')
     database.close()

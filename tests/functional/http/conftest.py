@@ -1,5 +1,6 @@
 """Fixture `service` runs on three databases, `quick` on SQLite only (nothing depends on which)."""
 
+import atexit
 import logging
 import pathlib
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ import pytest
 
 import webhook.intake
 from aodh_ha import opts
-from aodh_ha.db import Database, migrate
+from aodh_ha.db import Database
 from aodh_ha.testing import Clock
 from tests.functional.http import keystone as keystones
 from tests.functional.http.keystone import Keystone
@@ -34,7 +35,10 @@ def keystone(keystone_server: Keystone) -> Iterator[Keystone]:
 def make(
     tmp_path: pathlib.Path, keystone: Keystone, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Service]]:
-    """Make a service on the database of this URL; more arguments go into its configuration."""
+    """Make a service on the database of this URL, which has its tables.
+
+    More arguments go into its configuration.
+    """
     # The writer's thread would tick by the real clock; the tests flush when it is time.
     monkeypatch.setattr(webhook.intake, 'FLUSH', 3600)
     made: list[Service] = []
@@ -42,7 +46,6 @@ def make(
     def make(url: str, **more: str) -> Service:
         file = configuration(tmp_path, url, keystone.url, **more)
         database = Database(url)
-        migrate.upgrade(database)
         clock = Clock()
         app = create_app(opts.load([f'--config-file={file}']), clock)
         app.testing = False
@@ -52,6 +55,7 @@ def make(
     yield make
     for service in made:
         service.state.intake.close()
+        atexit.unregister(service.state.intake.close)  # its server may be gone by then
         service.state.database.close()
         service.database.close()
 
@@ -62,8 +66,8 @@ def service(make: Callable[..., Service], database_url: str) -> Service:
 
 
 @pytest.fixture
-def quick(make: Callable[..., Service], tmp_path: pathlib.Path) -> Service:
-    return make(f'sqlite:///{tmp_path}/quick.sqlite')
+def quick(make: Callable[..., Service], sqlite_url: str) -> Service:
+    return make(sqlite_url)
 
 
 @pytest.fixture

@@ -50,6 +50,9 @@ def running() -> Iterator[Keystone]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = 'HTTP/1.1'
+        # Head and body in one packet: sent apart, the second one waits 40 ms for the first one's
+        # acknowledgement.
+        wbufsize = 65536
 
         def do_GET(self) -> None:
             keystone.asked.append(self.path)

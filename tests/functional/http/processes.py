@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -36,11 +37,20 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not waited for yet does not."""
+    try:
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text.rpartition(')')[2].split()[0] not in 'XZ'
+
+
 class Gunicorn:
     """A running webhook."""
 
-    def __init__(self, configuration: pathlib.Path, port: int) -> None:
-        self.url = f'http://127.0.0.1:{port}'
+    def __init__(self, configuration: pathlib.Path, port: int, host: str = '127.0.0.1') -> None:
+        self.url = f'http://{host}:{port}'
         self.log = configuration.with_suffix('.log')
         environment = os.environ | {'AODH_HA_CONFIG_FILE': str(configuration)}
         with self.log.open('ab') as log:
@@ -52,15 +62,17 @@ class Gunicorn:
     def answers(self) -> bool:
         """Whether it answers at all; with 503 too."""
         assert self.process.poll() is None, self.log.read_text()
-        try:
-            requests.get(f'{self.url}/healthz', timeout=5)
-        except requests.ConnectionError:
-            return False
-        return True
+        return self._health() is not None
 
     def healthy(self) -> bool:
         """Whether it says that it can keep what it is sent."""
-        return requests.get(f'{self.url}/healthz', timeout=20).status_code == 200
+        return self._health() == 200
+
+    def _health(self) -> int | None:
+        try:
+            return requests.get(f'{self.url}/healthz', timeout=20).status_code
+        except requests.RequestException:
+            return None
 
     def workers(self) -> list[int]:
         """Pids of the processes that answer."""
@@ -78,12 +90,19 @@ class Gunicorn:
         return max(found)
 
     def kill(self) -> None:
-        """kill -9 of everything, children first, so that none is left."""
-        for pid in self.workers():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
+        """kill -9 of everything, as a power cut: nobody is left, and nobody starts another.
+
+        The master hangs while its workers are looked up and killed. Killed after them, it would
+        start a new worker in between, who answers at the same port until it notices that it is
+        an orphan.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        workers = self.workers()
         self.process.kill()
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
         self.process.wait(30)
+        wait_for(lambda: not any(map(alive, workers)))
 
     def stop(self) -> None:
         """End it as a supervisor would."""
@@ -151,9 +170,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def gunicorn(configuration: pathlib.Path, port: int) -> Iterator[Gunicorn]:
-    """A webhook process; stopped at the end."""
-    running = Gunicorn(configuration, port)
+def gunicorn(configuration: pathlib.Path, port: int, host: str = '127.0.0.1') -> Iterator[Gunicorn]:
+    """A webhook process, to be asked at ``host``; stopped at the end."""
+    running = Gunicorn(configuration, port, host)
     try:
         yield running
     finally:

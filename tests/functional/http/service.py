@@ -26,7 +26,7 @@ connection = {database}
 [secrets]
 master_key_file = {folder}/master.key
 [webhook]
-host = 127.0.0.1
+host = {host}
 port = {port}
 public_url = {public_url}
 {webhook}
@@ -48,6 +48,7 @@ def configuration(
     port: int = 8787,
     public_url: str = PUBLIC_URL,
     webhook: str = '',
+    host: str = '127.0.0.1',
 ) -> pathlib.Path:
     """The configuration, written to a file."""
     file = folder / 'aodh-ha.conf'
@@ -58,6 +59,7 @@ def configuration(
         port=port,
         public_url=public_url,
         webhook=webhook,
+        host=host,
     )
     file.write_text(text)
     # Where the database is not SQLite nobody makes it by itself.

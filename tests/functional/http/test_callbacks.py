@@ -193,8 +193,8 @@ def test_another_aodh_alarm_cannot_use_the_url(service):
     assert len(service.recoveries()) == 1
 
 
-def test_a_url_can_expire(make, tmp_path):
-    service = make(f'sqlite:///{tmp_path}/x.sqlite', webhook='callback_lifetime = 60')
+def test_a_url_can_expire(make, sqlite_url):
+    service = make(sqlite_url, webhook='callback_lifetime = 60')
     service.silent()
     path, _ = service.alarm()
     assert service.post(path, notification()).status_code == 202

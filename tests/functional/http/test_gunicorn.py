@@ -11,7 +11,7 @@ import requests
 import sqlalchemy as sa
 
 from aodh_ha import keys
-from aodh_ha.db import Database, gateways, guests, migrate, queue
+from aodh_ha.db import Database, gateways, guests, queue
 from aodh_ha.db.models import guests as guests_table
 from aodh_ha.rules.gateway import AGENT, GAPS
 from tests.functional.http.processes import Gunicorn, Proxy, free_port, gunicorn, wait_for
@@ -57,6 +57,10 @@ class Running:
         """The guest was heard once, an hour ago, and the gateway listened ever since."""
         assert self.beat().status_code == 202
         wait_for(lambda: self.guest().beats == 1)
+        self.age()
+
+    def age(self):
+        """An hour passes in which the guest was not heard, and the gateway listened."""
         with self.database.write() as c:
             c.execute(sa.update(guests_table).values(last_seen=time.time() - 3600))
         wait_for(self.listening_since)
@@ -90,17 +94,21 @@ class Running:
 
 @pytest.fixture
 def start(tmp_path, keystone):
-    """Start a webhook on the database of this URL."""
+    """Start a webhook on the database of this URL, which has its tables."""
     stack = []
 
-    def start(url, administration=None):
+    def start(url, administration=None, listen='127.0.0.1', ask='127.0.0.1'):
         database = Database(administration or url)
-        migrate.upgrade(database)
         port = free_port()
         file = configuration(
-            tmp_path, url, keystone.url, port=port, public_url=f'http://127.0.0.1:{port}'
+            tmp_path,
+            url,
+            keystone.url,
+            port=port,
+            public_url=f'http://127.0.0.1:{port}',
+            host=listen,
         )
-        manager = gunicorn(file, port)
+        manager = gunicorn(file, port, ask)
         process = manager.__enter__()
         stack.append((manager, database))
         running = Running(process, database, file, port, keystone.token(PROJECT, 'member'))
@@ -114,48 +122,39 @@ def start(tmp_path, keystone):
 
 
 @pytest.fixture
-def running(start, tmp_path):
-    return start(f'sqlite:///{tmp_path}/g.sqlite')
+def running(start, sqlite_url):
+    return start(sqlite_url)
 
 
-def test_a_callback_that_was_answered_survives_kill_9(start, database_url):
+def test_what_was_answered_survives_kill_9(start, database_url):
+    """A callback, a beat that reports a service's failure, and with it the beat's sequence."""
     running = start(database_url)
     running.silent()
     path, _ = running.alarm()
     answer = requests.post(path, data=notification(), timeout=30)
+    failed = b'{"services": [{"name": "web", "state": "failed", "failures": 3}]}'
+    reported = running.beat(failed, sequence=500)
     running.gunicorn.kill()
-    assert answer.status_code == 202
+    assert (answer.status_code, reported.status_code) == (202, 202)
     (recovery,) = running.recoveries()
     assert recovery.id == answer.json()['recovery']
-
-    with gunicorn(running.file, running.port) as again:
-        running.gunicorn = again
-        answer = requests.post(path, data=notification(), timeout=30)
-        assert answer.json() == {'recovery': recovery.id, 'decision': 'joined'}
-
-
-def test_a_services_failure_that_was_answered_survives_kill_9(running):
-    body = b'{"services": [{"name": "web", "state": "failed", "failures": 3}]}'
-    answer = running.beat(body)
-    running.gunicorn.kill()
-    assert answer.status_code == 202
     assert running.guest().failures == 3
 
-
-def test_after_a_stop_every_beat_that_was_answered_is_written(running):
-    for _ in range(5):
-        assert running.beat().status_code == 202
-    running.gunicorn.stop()
-    assert running.guest().beats == 5
-
-
-def test_after_a_restart_an_old_sequence_is_still_a_replay(running):
-    assert running.beat(sequence=500).status_code == 202
-    running.gunicorn.stop()
     with gunicorn(running.file, running.port) as again:
         running.gunicorn = again
-        answer = running.beat(sequence=500)
-        assert (answer.status_code, answer.json()['errors'][0]['last_sequence']) == (409, 500)
+        running.age()
+        answer = requests.post(path, data=notification(), timeout=30)
+        assert answer.json() == {'recovery': recovery.id, 'decision': 'joined'}
+        replayed = running.beat(failed, sequence=500)
+        assert replayed.status_code == 409
+        assert replayed.json()['errors'][0]['last_sequence'] == 500
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason='this machine has no IPv6')
+def test_guests_get_through_to_ipv6_too(start, sqlite_url):
+    running = start(sqlite_url, listen='::', ask='[::1]')
+    assert running.beat().status_code == 202
+    wait_for(running.listening_since)
 
 
 # ---- bodies of 100 MB
@@ -166,28 +165,21 @@ def chunks(size):
         yield b' ' * 65536
 
 
-@pytest.mark.parametrize('chunked', [False, True])
-@pytest.mark.parametrize('door', ['heartbeats', 'callback', 'operators'])
-def test_a_body_of_100_mb_is_refused_quickly_and_takes_no_memory(running, door, chunked):
+def test_a_body_of_100_mb_is_refused_and_takes_no_memory(running):
     path, _ = running.alarm()
-    url = {
-        'heartbeats': f'{running.gunicorn.url}/v1/heartbeats',
-        'callback': path,
-        'operators': f'{running.gunicorn.url}/v1/guests',
-    }[door]
+    doors = [f'{running.gunicorn.url}/v1/heartbeats', path, f'{running.gunicorn.url}/v1/guests']
     before = running.gunicorn.memory()
     headers = {'X-Auth-Token': running.token}
     size = 100 * MIB
-    data = chunks(size) if chunked else b' ' * size
-    begin = time.monotonic()
-    try:
-        answer = requests.post(url, data=data, headers=headers, timeout=60)
-    except requests.ConnectionError:
-        answer = None  # it hung up on us while we were still sending: that is an answer, too
-    assert time.monotonic() - begin < 15
-    if answer is not None:
-        assert answer.status_code == 413
-        assert answer.json()['errors'][0]['code'] == 'too_large'
+    for url in doors:
+        for data in (b' ' * size, chunks(size)):
+            try:
+                answer = requests.post(url, data=data, headers=headers, timeout=60)
+            except requests.ConnectionError:
+                pass  # it hung up on us while we were still sending: that is an answer, too
+            else:
+                assert answer.status_code == 413
+                assert answer.json()['errors'][0]['code'] == 'too_large'
     assert running.gunicorn.memory() - before < 16 * MIB
     assert running.beat().status_code == 202
 
@@ -225,7 +217,7 @@ def test_while_slow_senders_keep_everybody_out_nobody_counts_as_silent(running):
 @pytest.fixture(params=['postgresql', 'mariadb'])
 def cut_off(request, database_server, start):
     """A webhook that reaches its database through a proxy, which can be cut."""
-    with database_server(request.param).database() as direct:
+    with database_server(request.param).migrated() as direct:
         url = sa.make_url(direct)
         if request.param == 'postgresql':
             proxy = Proxy(f'{url.query["host"]}/.s.PGSQL.5432')
@@ -250,7 +242,7 @@ def refused_honestly(answer):
     return True
 
 
-def test_without_its_database_it_refuses_honestly_and_goes_on_when_it_is_back(cut_off):
+def test_without_its_database_it_refuses_honestly_and_our_outage_is_nobodys_silence(cut_off):
     running = cut_off
     running.silent()
     path, telemetry = running.alarm()
@@ -267,33 +259,20 @@ def test_without_its_database_it_refuses_honestly_and_goes_on_when_it_is_back(cu
         refused_honestly(requests.post(telemetry, data=notification(), timeout=60))
         refused_honestly(running.call('GET', '/v1/guests'))
     assert running.guest() == last
-    assert running.recoveries() == []
     wait_for(running.deaf)
 
     back = time.time()
     running.proxy.connect()
     wait_for(running.gunicorn.healthy)
-    assert running.beat(sequence=1000).status_code == 202
-    wait_for(lambda: running.guest().sequence == 1000)
-    assert running.listening_since() >= back - 1, "our outage is nobody's silence"
     answer = requests.post(path, data=notification(), timeout=60)
     assert (answer.status_code, answer.json()['recovery']) == (202, None)
-    assert running.recoveries() == []
-
-
-def test_a_guest_silent_through_our_outage_is_not_recovered_for_it(cut_off):
-    running = cut_off
-    running.silent()
-    path, _ = running.alarm()
-    running.proxy.cut()
-    wait_for(running.deaf)
-    running.proxy.connect()
-    wait_for(running.gunicorn.healthy)
-    answer = requests.post(path, data=notification(), timeout=60)
-    assert answer.json()['recovery'] is None
     assert 'heartbeats missed, fewer than 3' in answer.json()['decision']
+    assert running.recoveries() == []
+    assert running.listening_since() >= back - 1
     # Still silent, while we listen: then it is its own.
     wait_for(lambda: requests.post(path, data=notification(), timeout=60).json()['recovery'])
+    assert running.beat(sequence=1000).status_code == 202
+    wait_for(lambda: running.guest().sequence == 1000)
 
 
 def test_it_starts_without_its_database_and_waits_for_it(cut_off):
@@ -330,7 +309,7 @@ def test_the_log_of_a_process_has_no_secret(running):
 
 
 def test_many_guests_beat_at_once(running):
-    """32 threads take what 64 senders send; nothing is lost or counted twice."""
+    """Nothing is lost or counted twice, and a stop writes every beat that was answered."""
     answers, lock = [], threading.Lock()
     sequences = iter(range(1000, 1200))
 
