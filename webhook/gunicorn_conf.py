@@ -7,7 +7,9 @@ from aodh_ha import opts
 
 _conf = opts.load()
 
-bind = f'{_conf.webhook.host}:{_conf.webhook.port}'
+_host = str(_conf.webhook.host)
+# An IPv6 address stands in brackets.
+bind = f'[{_host}]:{_conf.webhook.port}' if ':' in _host else f'{_host}:{_conf.webhook.port}'
 # One process: a beat's sequence is then checked against those that wait to be written.
 # Threads carry the load; several hosts share it.
 workers = 1

@@ -1,5 +1,6 @@
 """Whether a request still gets through to us: what the gateway's sign of life rests on."""
 
+import ipaddress
 import logging
 import socket
 import threading
@@ -12,8 +13,6 @@ INTERVAL = 1.0
 FRESH = 3.0
 """Seconds for which an answer proves that guests get through."""
 
-_ANY = {'0.0.0.0': '127.0.0.1', '::': '::1'}  # noqa: S104 - bound to all: ask on loopback
-
 
 class Probe:
     """Asks our own door, the way a guest would come.
@@ -23,7 +22,7 @@ class Probe:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._address = (_ANY.get(host, host), port)
+        self._address = (_reachable(host), port)
         self._answered_at: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='probe', daemon=True)
@@ -69,3 +68,14 @@ class Probe:
                 return s.recv(64).startswith(b'HTTP/1.')
         except OSError:
             return False
+
+
+def _reachable(host: str) -> str:
+    """Where to ask whoever is bound to ``host``: on loopback, if that is every address."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return '127.0.0.1' if address.version == 4 else '::1'
