@@ -2,19 +2,21 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from aodh_ha import enrolment, opts
-from aodh_ha.clients.nova import Nova
-from aodh_ha.clients.session import service_session
+from aodh_ha.clients.cloud import OpenStack
+from aodh_ha.clients.session import call_limit, service_session
+from aodh_ha.cmd import crash
 from aodh_ha.db import Database
 from aodh_ha.duties import Duty
 from aodh_ha.enrolment import Enrolment
 from aodh_ha.exceptions import AodhHAError
 from aodh_ha.publishers import direct_publisher
-from aodh_ha.worker import Worker
+from aodh_ha.worker import Worker, engine
 
 LOG = logging.getLogger(__name__)
 
@@ -39,15 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         opts.setup_logging(conf)
         session = service_session(conf)
         database = Database(conf.database.connection)
+        cloud = OpenStack(conf, session)
+        at = crash.boundary(os.environ)
+        doing = engine(conf, database, cloud, call_limit=call_limit(session), at=at)
     except AodhHAError as e:
         sys.stderr.write(f'aodh-ha-worker: {e.title}: {e.detail}\n')
         return 1
-    nova = Nova(session, conf.nova.region_name, conf.nova.interface)
     publisher = direct_publisher(conf, database, session)
-    duties = [Duty('enrolment', enrolment.INTERVAL, Enrolment(database, nova).confirm)]
+    duties = [Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm)]
     if publisher:
         duties.append(Duty('publisher', conf.publisher.interval, publisher.publish_once))
-    worker = Worker(conf, database, nova, duties)
+    worker = Worker(conf, database, cloud, duties, engine=doing)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     worker.run()
