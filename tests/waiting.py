@@ -9,14 +9,13 @@ T = TypeVar('T')
 
 def wait_for(
     condition: Callable[[], T],
-    what: str | Callable[[], object] = 'the condition',
     seconds: float = 10.0,
+    what: str = 'the condition',
     every: float = 0.01,
 ) -> T:
     """The condition's first true value.
 
-    Fails after so many seconds with ``what`` was waited for (a callable is asked only then) and
-    the last value.
+    Fails after so many seconds with ``what`` was waited for, and the last value.
     """
     until = time.monotonic() + seconds
     while True:
@@ -24,6 +23,5 @@ def wait_for(
         if value:
             return value
         if time.monotonic() > until:
-            told = what() if callable(what) else what
-            raise AssertionError(f'{told}: not within {seconds:g} s; last seen: {value!r}')
+            raise AssertionError(f'{what}: not within {seconds:g} s; last seen: {value!r}')
         time.sleep(every)

@@ -44,7 +44,7 @@ ENDED = ('recovered', 'failed', 'left_alone')
 
 def wait(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.5) -> T:
     """As wait_for, at the pace of a cloud."""
-    return wait_for(condition, what, seconds, every)
+    return wait_for(condition, seconds, what, every)
 
 
 class Devcloud:

@@ -73,7 +73,7 @@ def test_stopping_a_service_ends_all_of_its_session(
     monkeypatch.setattr(process, 'GRACE', 0.5)
     file = tmp_path / 'child'
     process.start(state, 'leader', [sys.executable, '-c', LEADER, str(file)], os.environ)
-    child = int(wait_for(lambda: file.exists() and file.read_text(), 'the child runs', 20))
+    child = int(wait_for(lambda: file.exists() and file.read_text(), 20, 'the child runs'))
     if leader_dies_first:
         leader = process.pid_of(state, 'leader')
         assert leader

@@ -11,17 +11,9 @@ from aodh_ha.duties import Duties, Duty
 from aodh_ha.exceptions import CloudAway, DatabaseAway
 from aodh_ha.testing import Clock
 from tests.unit.recovery.conftest import database, empty_database  # noqa: F401
+from tests.waiting import wait_for
 
 LEASE = 0.3
-
-
-def wait_for(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f'not within {seconds} s')
 
 
 @contextmanager

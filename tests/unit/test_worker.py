@@ -1,7 +1,6 @@
 """The worker: claims, holds, gives back, and goes on when what it needs is back."""
 
 import threading
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -12,18 +11,9 @@ from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, RECOVERED, RUNNING
 from aodh_ha.worker import Worker
 from tests import samples
-from tests.samples import LADDER, OTHER_ID, PROJECT, SERVER_ID
+from tests.samples import LADDER, OTHER_ID, SERVER_ID
 from tests.unit.recovery.conftest import World, database, empty_database  # noqa: F401
-
-
-def wait_for(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f'not within {seconds} s')
+from tests.waiting import wait_for
 
 
 @pytest.fixture

@@ -24,22 +24,12 @@ from aodh_ha.agent.beater import Alarm, Beater
 from aodh_ha.agent.checks import Service, Watch
 from aodh_ha.agent.commands import Commands
 from aodh_ha.agent.state import Memory, Sequence
+from tests.waiting import wait_for as wait_for
 
 GUEST = '6c1f0c0e-6f0c-4a41-9b0e-2f6f3f0c8f11'
 KEY = 'a-key-that-must-never-be-logged'
 LOG = logging.getLogger('aodh-ha-agent')
 Start = Callable[..., Beater]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """The condition's value once it is true; fails after the bound."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.005)
-    raise AssertionError(f'not within {seconds} s')
 
 
 @dataclass

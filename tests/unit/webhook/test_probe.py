@@ -3,10 +3,10 @@
 import http.server
 import logging
 import threading
-import time
 
 import pytest
 
+from tests.waiting import wait_for
 from webhook import probe
 from webhook.probe import Probe
 
@@ -22,19 +22,11 @@ def door():
     server.server_close()
 
 
-def until(condition):
-    """Wait for the condition, five seconds at most."""
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
-
-
 def test_a_door_that_answers_is_reachable_even_if_it_refuses(door):
     found = Probe('0.0.0.0', door.server_port)
     assert not found(), 'nothing is known before the first answer'
     found.start()
-    until(found)
+    wait_for(found)
     found.close()
 
 
@@ -47,7 +39,7 @@ def test_a_door_that_is_somewhere_else_is_told_once(door, monkeypatch, caplog):
     found = Probe('127.0.0.1', port)
     with caplog.at_level(logging.WARNING, logger='webhook.probe'):
         found.start()
-        until(lambda: caplog.records)
+        wait_for(lambda: caplog.records)
         assert f'port {port}' in caplog.text
         assert not found()
     found.close()
@@ -61,11 +53,11 @@ def test_a_door_that_stops_answering_is_told_and_its_return_too(door, monkeypatc
     answers = found._ask
     with caplog.at_level(logging.WARNING, logger='webhook.probe'):
         found.start()
-        until(found)
+        wait_for(found)
         monkeypatch.setattr(found, '_ask', lambda: False)
-        until(lambda: 'no request gets through' in caplog.text)
+        wait_for(lambda: 'no request gets through' in caplog.text)
         assert not found()
         monkeypatch.setattr(found, '_ask', answers)
-        until(lambda: 'again' in caplog.text)
+        wait_for(lambda: 'again' in caplog.text)
         assert found()
     found.close()
