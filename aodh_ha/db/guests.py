@@ -194,6 +194,12 @@ def write_life(
     )
 
 
+def count(connection: sa.Connection, status: str) -> int:
+    """How many guests there are of this status."""
+    query = sa.select(sa.func.count()).select_from(guests).where(guests.c.status == status)
+    return int(connection.execute(query).scalar_one())
+
+
 def to_locate(connection: sa.Connection, before: float, limit: int) -> list[Guest]:
     """Enrolled guests whose server was last looked at before then, the longest ago first."""
     query = (

@@ -98,6 +98,11 @@ def why_not_recover(
     return ''
 
 
+def description(guest: Guest, trigger: str, threshold: int) -> str:
+    """What an operator reads at the Aodh alarm."""
+    return f'{TRIGGERS[trigger]} >= {threshold} of server {guest.server_id}'
+
+
 def definition(
     guest: Guest, trigger: str, threshold: int, alarm_url: str, telemetry_url: str
 ) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def definition(
     """
     return {
         'name': f'aodh-ha {trigger} {guest.name or guest.server_id} {guest.server_id[:8]}',
-        'description': f'{TRIGGERS[trigger]} >= {threshold} of server {guest.server_id}',
+        'description': description(guest, trigger, threshold),
         'type': 'gnocchi_resources_threshold',
         'state': OK,
         'severity': 'critical',

@@ -1,0 +1,42 @@
+"""The reconciler: compares what is with what should be, so that nothing hangs on one message.
+
+Four duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
+only its own part waiting.
+"""
+
+import time
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from aodh_ha.clients.aodh import Aodh
+from aodh_ha.db import Database
+from aodh_ha.duties import Duty
+from aodh_ha.reconciler.alarms import Alarms
+from aodh_ha.reconciler.housekeeping import Housekeeping
+from aodh_ha.reconciler.incidents import Incidents
+from aodh_ha.reconciler.whereabouts import Whereabouts
+from aodh_ha.recovery.cloud import Cloud
+
+OFTEN = 10.0
+"""Seconds between two looks at what cannot wait for a whole round."""
+
+HOUSEKEEPING = 600.0
+
+
+def duties(
+    conf: cfg.ConfigOpts,
+    database: Database,
+    cloud: Cloud,
+    aodh: Aodh,
+    clock: Callable[[], float] = time.time,
+) -> list[Duty]:
+    """What a worker does besides recoveries, to be given to it."""
+    every: float = conf.worker.reconcile_interval
+    often = min(every, OFTEN)
+    return [
+        Duty('reconciler', every, Alarms(conf, database, aodh).reconcile),
+        Duty('whereabouts', often, Whereabouts(conf, database, cloud, aodh, clock).look),
+        Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
+        Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
+    ]
