@@ -43,10 +43,10 @@ def test_a_heartbeat_is_signed_and_says_what_the_contract_says(
 
 def test_the_interval_is_the_gateways(make_gateway: Any, start: Start) -> None:
     gateway = make_gateway(interval=0.1)
+    began = time.monotonic()
     start(gateway, interval='3600s')
     wait_for(lambda: len(gateway.beats) >= 4)
-    gaps = [b['at'] - a['at'] for a, b in zip(gateway.beats, gateway.beats[1:], strict=False)]
-    assert all(gap > 0.09 for gap in gaps)
+    assert time.monotonic() - began > 3 * 0.09
 
 
 def test_a_reply_without_the_guests_signature_is_not_obeyed(
@@ -317,6 +317,50 @@ def test_the_agent_runs_alone_and_ends_on_sigterm_without_telling_its_key(
     assert gateway.beats[0]['boot_id'] == 'boot-7'
     assert 'heard by' in err
     assert KEY not in err
+
+
+def test_a_guest_is_spared_what_the_agent_does_not_need(
+    gateway: Gateway, tmp_path: pathlib.Path
+) -> None:
+    """OpenSSL, the mail parser of http.client and the like are more than all the rest of it."""
+    (tmp_path / 'agent.conf').write_text(
+        f'[service:web]\nhttp = {gateway.url}/health\nrestart = true\n[service:db]\ntcp = a:1\n'
+    )
+    watch = """
+import os, sys, threading
+from aodh_ha.agent.main import main
+class Log(list):
+    def write(self, text):
+        if 'heard by' in text and 'not heard' not in text:
+            memory = [l.split()[1] for l in open('/proc/self/status') if l.startswith('VmRSS')]
+            print(memory[0], *sorted(sys.modules), flush=True)
+            os._exit(0)
+        return len(text)
+    def flush(self): pass
+sys.stderr = Log()
+main()
+"""
+    environ = {
+        'PYTHONPATH': str(FOLDER.parents[1]),
+        'AODH_HA_CONFIG': str(tmp_path / 'agent.conf'),
+        'AODH_HA_GATEWAYS': gateway.url,
+        'AODH_HA_GUEST': GUEST,
+        'AODH_HA_KEY': KEY,
+        'AODH_HA_STATE_DIR': str(tmp_path / 'state'),
+        'http_proxy': gateway.url,
+    }
+
+    def run(text: str) -> list[str]:
+        command = [sys.executable, '-S', '-c', text]
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=20, check=True
+        ).stdout.split()
+
+    memory, *modules = run(watch)
+    heavy = {'ssl', '_hashlib', 'hashlib', 'http.client', 'email', 'subprocess', 'urllib.request'}
+    assert heavy.isdisjoint(modules)
+    (bare,) = run("print(*[l.split()[1] for l in open('/proc/self/status') if 'VmRSS' in l])")
+    assert int(memory) - int(bare) < 7 * 1024  # kB; 8 MB is Python itself, and 15 the limit
 
 
 def test_the_agent_stands_alone_on_python_3_6() -> None:

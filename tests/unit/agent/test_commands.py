@@ -305,14 +305,17 @@ def test_a_state_folder_that_cannot_be_written_hinders_no_restart(
 # ---- what is remembered
 
 
-def test_the_memory_is_bounded_and_keeps_the_newest(tmp_path: pathlib.Path) -> None:
+def test_the_memory_is_bounded_and_keeps_the_newest(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, 'KEPT', 5)
     memory = Memory(str(tmp_path), LOG)
-    ids = [order()['id'] for _ in range(Memory.KEPT + 10)]
+    ids = [order()['id'] for _ in range(Memory.KEPT + 3)]
     for id in ids:
         memory.begin(id)
         memory.end(id, True, 'x' * DETAIL, False)
     again = Memory(str(tmp_path), LOG)
-    assert [r['id'] for r in again.untold()] == ids[10:]
+    assert [r['id'] for r in again.untold()] == ids[3:]
     again.told(ids)
     assert Memory(str(tmp_path), LOG).untold() == []
     assert Memory(str(tmp_path), LOG).tell_again(ids[-1])
