@@ -135,6 +135,7 @@ def _uv(s: Settings) -> tuple[object, ...]:
 def _drivers(s: Settings) -> None:
     """Put devcloud's drivers where Nova, Cinder and Neutron can load them."""
     _copy(HOME / 'nova_driver.py', s.site / 'nova/virt/devcloud.py')
+    _copy(HOME / 'drivers/nova_extras.py', s.site / 'nova/virt/devcloud_extras.py')
     _copy(HOME / 'drivers/cinder.py', s.site / 'cinder/volume/drivers/devcloud.py')
     _copy(HOME / 'drivers/ml2.py', s.site / 'devcloud_ml2.py')
     # Neutron finds its driver by an entry point.
