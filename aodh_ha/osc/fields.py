@@ -116,6 +116,14 @@ class Events(Lines):
         return f'{item["at"]}  {item["kind"]}: {item["message"]}'
 
 
+class Words(FormattableColumn[list[str]]):
+    """Things in their order, one on each line."""
+
+    def human_readable(self) -> str:
+        """One line each, or a dash."""
+        return '\n'.join(self._value) or '-'
+
+
 class Steps(Lines):
     """The steps of a policy."""
 

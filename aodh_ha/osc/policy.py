@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cliff.columns import FormattableColumn
-
 from aodh_ha.exceptions import InvalidPolicy
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import guest_id
@@ -150,6 +148,8 @@ class ReplayPolicy(Lister):
             guest_id(self.api, parsed_args.guest),
             all_projects=parsed_args.all_projects,
         )
+        if answer['truncated']:
+            self.warn(f'only the newest {len(answer["replay"])} recoveries were looked at')
         columns = ('Recovery', 'Guest', 'Began', 'Was', 'Did', 'Would Have Done', 'Remark')
         return columns, (
             (
@@ -157,20 +157,12 @@ class ReplayPolicy(Lister):
                 r['guest_name'] or r['server_id'],
                 r['created_at'],
                 r['status'],
-                Words(r['did']),
-                Words(r['would']),
+                fields.Words(r['did']),
+                fields.Words(r['would']),
                 r['remark'],
             )
             for r in answer['replay']
         )
-
-
-class Words(FormattableColumn[list[str]]):
-    """Things in their order, one on each line."""
-
-    def human_readable(self) -> str:
-        """One line each, or a dash."""
-        return '\n'.join(self._value) or '-'
 
 
 def before(step: Step) -> str:

@@ -107,6 +107,7 @@ class ExplainRecovery(_OfRecovery):
             'summary': found['summary'],
             'held_by': Held(found['held']),
             'ladder': Ladder(found['steps']),
+            'decisions': fields.Words(found['decisions']),
         }
         return tuple(shown), tuple(shown.values())
 

@@ -5,12 +5,13 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from aodh_ha import opts
-from aodh_ha.db import policies
+from aodh_ha.db import guests, policies, queue
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules import policy as rules
 from aodh_ha.rules.document import Document
 from aodh_ha.rules.policy import Budget, Policy, Step
-from webhook.auth import Caller, caller, require
+from aodh_ha.rules.replay import replay
+from webhook.auth import Caller, caller, require, scope
 from webhook.policies import POLICY_DELETE_OPERATOR, POLICY_SAVE_OPERATOR
 from webhook.state import state
 from webhook.v1 import fields
@@ -20,13 +21,18 @@ blueprint = Blueprint('policies', __name__)
 RESERVED = ('replay',)
 """Names that are paths of their own."""
 
+REPLAY_SINCE = 7 * 86400.0
+REPLAY_LONGEST = 3650 * 86400.0
+REPLAY_MOST = 200
+"""Recoveries that one replay looks at, the newest."""
 
-def view(policy: Policy, scope: str) -> dict[str, Any]:
-    """A policy as it is shown; durations in seconds, shares from 0 to 1."""
+
+def view(policy: Policy, kind: str) -> dict[str, Any]:
+    """A policy as it is shown, with its scope; durations in seconds, shares from 0 to 1."""
     return {
         'name': policy.name,
         'version': policy.version,
-        'scope': scope,
+        'scope': kind,
         'heartbeat': {
             'interval': policy.interval,
             'missed': policy.missed,
@@ -86,7 +92,7 @@ def listing() -> Response:
     who = caller('aodh_ha:policy:get')
     with state().database.read() as connection:
         found = policies.find(connection, who.project_id)
-    return jsonify({'policies': [view(p, scope) for scope, p in found]})
+    return jsonify({'policies': [view(p, kind) for kind, p in found]})
 
 
 @blueprint.get('/policies/<name>')
@@ -94,9 +100,9 @@ def show(name: str) -> Response:
     """One policy."""
     who = caller('aodh_ha:policy:get')
     with state().database.read() as connection:
-        for scope, policy in policies.find(connection, who.project_id):
+        for kind, policy in policies.find(connection, who.project_id):
             if policy.name == name:
-                return jsonify({'policy': view(policy, scope)})
+                return jsonify({'policy': view(policy, kind)})
     raise NotFound(f'no policy {name[:64]!r} in this project')
 
 
@@ -107,8 +113,8 @@ def save(name: str) -> Response:
     Recoveries under way keep the version they began with.
     """
     who = caller('aodh_ha:policy:save')
-    owner, scope = _owner(who, POLICY_SAVE_OPERATOR)
-    policy = document()
+    owner, kind = _owner(who, POLICY_SAVE_OPERATOR)
+    policy = document(fields.body({'document'}))
     if policy.name != name:
         raise InvalidRequest(f'the document is named {policy.name!r}, the URL {name[:64]!r}')
     if name in RESERVED:
@@ -118,7 +124,37 @@ def save(name: str) -> Response:
     if owner != policies.OPERATOR:
         rules.bounded(policy, *opts.bounds(here.conf))
     saved = here.database.run(lambda c: policies.save(c, owner, policy, here.clock()))
-    return jsonify({'policy': view(saved, scope)})
+    return jsonify({'policy': view(saved, kind)})
+
+
+@blueprint.post('/policies/replay')
+def replayed() -> Response:
+    """What a policy would have done about past recoveries, by the evidence that was kept then."""
+    project_id = scope(caller('aodh_ha:policy:replay'))
+    data = fields.body({'document', 'since', 'guest'})
+    policy = document(data)
+    since = fields.number(data, 'since', REPLAY_SINCE, 1, REPLAY_LONGEST)
+    server_id = fields.uuid(data, 'guest') if data.get('guest') is not None else None
+    begin = state().clock() - since
+    with state().database.read() as connection:
+        found = queue.find(connection, project_id, server_id, limit=REPLAY_MOST + 1)
+        found = [r for r in found if r.created_at >= begin]
+        past = [(r, queue.history(connection, r.id)) for r in found[:REPLAY_MOST]]
+        names = guests.names(connection, {r.server_id for r, _ in past})
+    shown = [
+        {
+            'recovery_id': recovery.id,
+            'server_id': recovery.server_id,
+            'guest_name': names.get(recovery.server_id, ''),
+            'created_at': fields.iso(recovery.created_at),
+            'status': recovery.status,
+            'did': list(line.did),
+            'would': list(line.would),
+            'remark': line.remark,
+        }
+        for (recovery, _), line in zip(past, replay(policy, past), strict=True)
+    ]
+    return jsonify({'replay': shown, 'truncated': len(found) > REPLAY_MOST})
 
 
 @blueprint.delete('/policies/<name>')
@@ -148,9 +184,9 @@ def _check_hooks(policy: Policy, known: list[str]) -> None:
             raise doc.fail(path, f'the configuration has no hook {name}; {have}')
 
 
-def document() -> Policy:
+def document(data: dict[str, Any]) -> Policy:
     """The policy in the body; raises InvalidPolicy with the line."""
-    text = fields.body({'document'}).get('document')
+    text = data.get('document')
     if not isinstance(text, str):
         raise InvalidRequest('document must be the YAML text of the policy')
     return rules.parse(text)

@@ -7,9 +7,10 @@ from flask import Blueprint, Response, jsonify
 
 from aodh_ha.db import audit, guests, orders, queue
 from aodh_ha.exceptions import InvalidRequest, NotFound
+from aodh_ha.rules import explain
 from aodh_ha.rules.recovery import Attempt, Recovery
+from webhook import explanation
 from webhook.auth import caller, scope
-from webhook.explanation import explain
 from webhook.state import state
 from webhook.v1 import fields
 
@@ -115,9 +116,12 @@ def explained(recovery_id: str) -> Response:
     with state().database.read() as connection:
         recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
         history = queue.history(connection, recovery.id)
+        events = audit.of_recovery(connection, recovery.id)
         names = guests.names(connection, {recovery.server_id})
     shown = view(recovery, names.get(recovery.server_id, ''))
-    return jsonify({'recovery': shown, 'explanation': explain(recovery, history)})
+    found = explanation.explain(recovery, history)
+    found['decisions'] = explain.explain(recovery, history, events)
+    return jsonify({'recovery': shown, 'explanation': found})
 
 
 @blueprint.post('/recoveries/<recovery_id>/approve')

@@ -294,7 +294,7 @@ def test_a_recovery_is_explained_rung_by_rung(quick, quick_recovery):
 
     assert explained()[1] == ['next', 'later', 'later']
     held = claimed(quick)
-    attempt = samples.attempt(0, SENT, quick.clock(), quick_recovery_id=quick_recovery)
+    attempt = samples.attempt(0, SENT, quick.clock(), recovery_id=quick_recovery)
     quick.database.run(lambda c: attempts.intend(c, held, attempt, quick.clock(), quick.guest()))
     assert explained()[1] == ['under way', 'later', 'later']
     quick.database.run(
@@ -409,6 +409,44 @@ def test_a_policy_names_only_hooks_that_the_configuration_has(quick, line, where
 def test_an_unknown_scope_is_refused(quick, query):
     answer = quick.call('PUT', f'/v1/policies/ladder?{query}', {'document': DOCUMENT})
     refused(answer, 400, 'bad_request')
+
+
+def test_a_policy_is_replayed_against_ones_own_past_and_nothing_is_stored(quick, quick_recovery):
+    held = claimed(quick)
+    evidence = samples.evidence(last_seen=quick.guest().last_seen).as_dict()
+    attempt = samples.attempt(
+        0,
+        SENT,
+        quick.clock(),
+        recovery_id=quick_recovery,
+        evidence=json.loads(json.dumps(evidence)),
+    )
+    quick.database.run(lambda c: attempts.intend(c, held, attempt, quick.clock(), quick.guest()))
+    changed = DOCUMENT.replace('type: soft', 'type: hard').replace(
+        '  - {action: server.reboot, type: hard, verify: 120s}\n', '', 1
+    )
+
+    def replay(token=None, **more):
+        body = {'document': changed} | more
+        answer = quick.call('POST', '/v1/policies/replay', body, token)
+        assert answer.status_code == 200, answer.get_data()
+        return answer.get_json()
+
+    (line,) = replay()['replay']
+    assert (line['recovery_id'], line['guest_name']) == (quick_recovery, 'db1')
+    assert line['did'] == ['server.reboot soft: sent']
+    assert line['would'] == ['server.reboot hard']
+    assert replay(guest=SERVER_ID)['replay'] == [line]
+    assert replay(guest=OTHER_ID) == {'replay': [], 'truncated': False}
+    assert replay(quick.keystone.token(OTHER_PROJECT, 'admin'))['replay'] == []
+    quick.clock.advance(60)
+    assert replay(since=30)['replay'] == []
+    assert quick.call('GET', '/v1/policies/ladder').get_json()['policy']['version'] == 1
+    for bad in ({'since': 0}, {'since': '7d'}, {'guest': 'x'}, {'document': None}, {'x': 1}):
+        answer = quick.call('POST', '/v1/policies/replay', {'document': changed} | bad)
+        refused(answer, 400, 'bad_request')
+    named = {'document': DOCUMENT.replace('ladder', 'replay')}
+    refused(quick.call('PUT', '/v1/policies/replay', named), 400, 'bad_request')
 
 
 # ---- callbacks

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aodh_ha.rules import policy as rules
-from tests.unit.osc.conftest import refusal
+from tests.unit.osc.conftest import SERVER, refusal
 from webhook.v1.policies import view
 
 DOCUMENT = """\
@@ -133,3 +133,30 @@ def test_a_faulty_policy_is_told_with_line_and_fix(change, words, cloud, run):
     assert (result.code, result.out) == (1, '')
     assert words in result.err
     assert result.err.count('\n') == 1
+
+
+def test_a_policy_is_replayed_against_the_past(cloud, run):
+    line = {
+        'recovery_id': 'r1',
+        'server_id': SERVER,
+        'guest_name': 'web',
+        'created_at': '2026-11-22T14:00:00.000Z',
+        'status': 'recovered',
+        'did': ['server.reboot soft: succeeded'],
+        'would': ['server.rebuild', 'failed: every step was tried'],
+        'remark': 'server.reboot soft helped then',
+    }
+    call = cloud.api('POST', 'policies/replay', {'replay': [line], 'truncated': True})
+    result = run('policy', 'replay', '-', '--since', '2d', '--guest', SERVER, stdin=DOCUMENT)
+    assert call.last_request.json() == {'document': DOCUMENT, 'since': 172800, 'guest': SERVER}
+    rows = [[c.strip() for c in r.split('|')[1:-1]] for r in result.out.splitlines()[3:-1]]
+    assert [row[4:6] for row in rows] == [
+        ['server.reboot soft: succeeded', 'server.rebuild'],
+        ['', 'failed: every step was tried'],
+    ]
+    assert 'only the newest 1 recoveries' in result.err
+
+
+def test_a_faulty_policy_is_not_sent_to_be_replayed(cloud, run):
+    assert 'line 1: ' in run('policy', 'replay', '-', stdin='nme: x').err
+    assert cloud.calls() == []

@@ -1,6 +1,7 @@
 """aodh-ha recovery."""
 
 import json
+import re
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_what_a_person_orders_is_sent_with_steps_as_the_api_counts(command, body
     result = run('recovery', *command, '-f', 'value', '-c', 'approved_step')
     assert (result.code, result.out) == (0, '2\n'), result.err
     assert order.last_request.json() == body
-    assert '| approved_step  | 3' in run('recovery', *command).out
+    assert re.search(r'approved_step +[|] 3 ', run('recovery', *command).out)
 
 
 @pytest.mark.parametrize('step', ['0', '-1', 'x', '1.5', '9' * 5000])
@@ -173,15 +174,21 @@ RUNGS = [
 
 
 def test_an_explanation_is_the_ladder_in_words(cloud, run):
-    explanation = {'summary': 'Opened by an alarm.', 'held': HELD, 'steps': RUNGS}
+    explanation = {
+        'summary': 'Opened by an alarm.',
+        'held': HELD,
+        'steps': RUNGS,
+        'decisions': ['14:59:36 server.reboot soft: it did not help'],
+    }
     answer = {'recovery': recovery(status='queued'), 'explanation': explanation}
     cloud.api('GET', f'recoveries/{ID}/explain', answer)
     out = run('recovery', 'explain', ID).out
     assert '1. server.reboot soft  tried (1 of 2): unverified: no newer heartbeat' in out
     assert '2. server.rebuild  waiting: server.rebuild waits for' in out
     assert 'approval: a person has to approve the step; looks again at 2026-' in out
+    assert '14:59:36 server.reboot soft: it did not help' in out
     shown = json.loads(run('recovery', 'explain', ID, '-f', 'json').out)
     assert shown['ladder'] == RUNGS
     answer['explanation'] = explanation | {'held': None}
     cloud.api('GET', f'recoveries/{ID}/explain', answer)
-    assert '| held_by | nothing' in run('recovery', 'explain', ID).out
+    assert re.search(r'held_by +[|] nothing', run('recovery', 'explain', ID).out)
