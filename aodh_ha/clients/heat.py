@@ -46,6 +46,9 @@ DELETION = 240.0
 
 POLL = 2.0
 
+NAME_FREED = 30.0
+"""Seconds after a deletion within which the stack's name is free again."""
+
 
 class Heat:
     """One Heat endpoint; the part of recovery.cloud.Cloud that is Heat's. Errors as told there.
@@ -152,23 +155,35 @@ class Heat:
             )
         client = self._acting(member.project_id)
         self._delete(client, member)
-        if self._look(client, known['name']):
-            return None
-        answer = _act(
-            lambda: client.http_client.post(
-                '/stacks',
-                data={
-                    'stack_name': known['name'],
-                    'template': known['template'],
-                    'environment': known['environment'],
-                    'files': known['files'],
-                    'timeout_mins': known.get('timeout_mins'),
-                    'disable_rollback': known.get('disable_rollback', True),
-                    **({'tags': ','.join(known['tags'])} if known.get('tags') else {}),
-                },
-            )
-        )
-        return _request_id(answer)
+        until = self._clock() + NAME_FREED
+        while not self._look(client, known['name']):
+            try:
+                return self._create(client, known)
+            except heat.HTTPConflict as e:
+                # Heat says DELETE_COMPLETE a moment before it frees the name (seen).
+                if self._clock() >= until:
+                    raise of_action('Heat', 409, e) from None
+            self._sleep(POLL)
+        return None
+
+    def _create(self, client: Any, known: Mapping[str, Any]) -> str | None:
+        data = {
+            'stack_name': known['name'],
+            'template': known['template'],
+            'environment': known['environment'],
+            'files': known['files'],
+            'timeout_mins': known['timeout_mins'],
+            'disable_rollback': known['disable_rollback'],
+        }
+        if known['tags']:
+            data['tags'] = ','.join(known['tags'])
+
+        try:
+            return _request_id(client.http_client.post('/stacks', data=data))
+        except heat.HTTPConflict:
+            raise
+        except (heat.BaseException, ksa.ClientException) as e:
+            raise of_action('Heat', _status(e), e) from None
 
     # ---- within: finding
 
@@ -237,7 +252,7 @@ class Heat:
             status=root.stack_status,
             updated_at=root.updated_time or '',
             last_event=events[0].id if events else '',
-            siblings=tuple((s.physical_id, s.path) for s in servers),
+            siblings=tuple((s.physical_id, s.path) for s in servers if s.physical_id),
         )
 
     def _root(self, which: str) -> Any:
@@ -320,27 +335,29 @@ class Heat:
     def _delete(self, client: Any, member: Member) -> None:
         """Delete the member's root stack, and wait for that."""
         which = f'{member.root_name}/{member.root_id}'
+        root = self._look(client, which)
+        if root is None:
+            return
+        first = root.stack_status
+        if first != 'DELETE_IN_PROGRESS':
+            if first.endswith('IN_PROGRESS'):
+                raise NotNow(f'the stack {root.stack_name} is {first}')
+            _act(lambda: client.stacks.delete(which))
+        # A deletion that failed before shows for a moment as if this one had.
+        began = first != 'DELETE_FAILED'
         until = self._clock() + DELETION
-        asked = False
-        while True:
+        while self._clock() < until:
+            self._sleep(POLL)
             try:
                 root = self._look(client, which)
             except NotNow as e:
-                raise (OutcomeUnknown(e.detail) if asked else e) from None
+                raise OutcomeUnknown(e.detail) from None
             if root is None:
                 return
-            status = root.stack_status
-            if status != 'DELETE_IN_PROGRESS':
-                if asked and status == 'DELETE_FAILED':
-                    raise ActionRefused(f'Heat: {root.stack_status_reason}')
-                if status.endswith('IN_PROGRESS'):
-                    raise NotNow(f'the stack {root.stack_name} is {status}')
-                if not asked:
-                    _act(lambda: client.stacks.delete(which))
-            asked = True
-            if self._clock() >= until:
-                raise OutcomeUnknown(f'the stack {root.stack_name} is still being deleted')
-            self._sleep(POLL)
+            began = began or root.stack_status == 'DELETE_IN_PROGRESS'
+            if began and root.stack_status == 'DELETE_FAILED':
+                raise ActionRefused(f'Heat: {root.stack_status_reason}')
+        raise OutcomeUnknown(f'the stack {member.root_name} is still being deleted')
 
 
 def _before(call: Callable[[], T]) -> T:
