@@ -12,6 +12,7 @@ EXTRAS := ceilometer,postgresql,mariadb
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+PREPARE := $(BIN)/python -m tests.acceptance.prepare
 STAGES := unit functional acceptance
 
 .PHONY: help
@@ -56,10 +57,13 @@ demo: $(STAMP) ## the whole chain, live, on a real control plane on this machine
 
 .PHONY: test
 test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run, any failure fails
-	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=0; \
+	@logs=$$(mktemp -d); failed=0; \
+	nice -n 5 $(PREPARE) up >"$$logs/up" 2>&1 & up=$$!; \
+	trap 'kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; rm -rf "$$logs"' EXIT; \
 	for stage in $(STAGES); do \
 	    echo; echo "######## $$stage"; \
-	    $(PYTEST) tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
+	    [ $$stage != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
+	    DEVCLOUD_PREPARED=1 $(PYTEST) tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
 	done; \
 	echo; \
 	for stage in $(STAGES); do printf '%-11s %s\n' "$$stage" "$$(tail -n 1 "$$logs/$$stage")"; done; \
@@ -75,7 +79,7 @@ functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and
 
 .PHONY: acceptance
 acceptance: $(STAMP) debian-packages ## tests of the whole chain on devcloud
-	@$(PYTEST) tests/acceptance
+	@$(PYTEST) --durations=20 tests/acceptance
 
 .PHONY: benchmarks
 benchmarks: $(STAMP) ## speed and size, as ratios within one run

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from tests.acceptance.devcloud import POLICY, Devcloud, Guest, running
+from tests.acceptance.devcloud import POLICY, PORT, STATE, Devcloud, Guest, running
 
 Pool = Callable[[Iterable[str]], dict[str, Guest]]
 
@@ -13,7 +13,7 @@ Pool = Callable[[Iterable[str]], dict[str, Guest]]
 @pytest.fixture(scope='session')
 def cloud() -> Iterator[Devcloud]:
     """A devcloud with aodh-ha as two processes and the tests' policy."""
-    with running('.devcloud-acceptance', 24000) as devcloud:
+    with running(STATE, PORT) as devcloud:
         devcloud.api.save_policy('ladder', POLICY)
         yield devcloud
 
