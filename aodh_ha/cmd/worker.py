@@ -7,7 +7,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from aodh_ha import enrolment, opts
+from keystoneauth1.session import Session
+from oslo_config import cfg
+
+from aodh_ha import enrolment, notifier, opts, reconciler
+from aodh_ha.clients.aodh import Aodh
 from aodh_ha.clients.cloud import OpenStack
 from aodh_ha.clients.session import call_limit, service_session
 from aodh_ha.cmd import crash
@@ -15,7 +19,9 @@ from aodh_ha.db import Database
 from aodh_ha.duties import Duty
 from aodh_ha.enrolment import Enrolment
 from aodh_ha.exceptions import AodhHAError
+from aodh_ha.notifier import Notifier
 from aodh_ha.publishers import direct_publisher
+from aodh_ha.recovery.hooks import Hooks
 from aodh_ha.worker import Worker, engine
 
 LOG = logging.getLogger(__name__)
@@ -47,15 +53,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AodhHAError as e:
         sys.stderr.write(f'aodh-ha-worker: {e.title}: {e.detail}\n')
         return 1
-    publisher = direct_publisher(conf, database, session)
-    duties = [Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm)]
-    if publisher:
-        duties.append(Duty('publisher', conf.publisher.interval, publisher.publish_once))
+    duties = _duties(conf, database, cloud, session)
     worker = Worker(conf, database, cloud, duties, engine=doing)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     worker.run()
     return 0
+
+
+def _duties(
+    conf: cfg.ConfigOpts, database: Database, cloud: OpenStack, session: Session
+) -> list[Duty]:
+    aodh = Aodh(session, conf.aodh.region_name, conf.aodh.interface)
+    notifications = Notifier(conf, database, Hooks(conf))
+    found = [
+        Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm),
+        Duty('notifications', notifier.INTERVAL, notifications.deliver),
+        *reconciler.duties(conf, database, cloud, aodh),
+    ]
+    publisher = direct_publisher(conf, database, session)
+    if publisher:
+        found.append(Duty('publisher', conf.publisher.interval, publisher.publish_once))
+    return found
 
 
 if __name__ == '__main__':

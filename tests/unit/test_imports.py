@@ -29,7 +29,7 @@ ALLOWED = {
     'aodh_ha.duties': BELOW_DB | {'aodh_ha.db'},
     'aodh_ha.enrolment': BELOW_WORKER,
     'aodh_ha.notifier': BELOW_WORKER,
-    'aodh_ha.reconciler': BELOW_WORKER,
+    'aodh_ha.reconciler': BELOW_WORKER | {'aodh_ha.duties'},
     'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.reconciler', 'aodh_ha.keys'},
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler'},
     # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
