@@ -56,6 +56,10 @@ LATER = 80.0
 FOLLOW = 5.0
 """Seconds between two looks at what becomes of an action while a heartbeat is waited for."""
 
+LONG = 60.0
+"""Seconds for which a heartbeat is looked for every second by who holds the recovery; then it
+is given back in between, and looked at as often as there is time."""
+
 PROOF_PATIENCE = 120.0
 """Seconds beyond a step's time limit that a server may need until it can be compared."""
 
@@ -254,10 +258,16 @@ class Doing:
         )
         return Pause(escalation.POLL, True, message)
 
+    def long(self, attempt: Attempt) -> bool:
+        """Whether an action was sent so long ago that nobody need hold the recovery meanwhile."""
+        return self._clock() - (attempt.sent_at or attempt.intended_at) > LONG
+
     def _looks(self, attempt: Attempt) -> bool:
         """Whether it is time to look what becomes of an action."""
+        if attempt.dry_run or self.long(attempt):
+            return not attempt.dry_run
         since = self._clock() - (attempt.sent_at or attempt.intended_at)
-        return not attempt.dry_run and since >= FOLLOW and since % FOLLOW < escalation.POLL
+        return since >= FOLLOW and since % FOLLOW < escalation.POLL
 
     def moved(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
         """Whether the guest has another server now: the recovery goes on under its id."""

@@ -116,6 +116,9 @@ class Engine:
             if self._doing.moved(recovery, guest, waiting):
                 return Pause(0, True, 'the guest goes on in another server')
             decision = self._doing.follow(recovery, guest, waiting) or decision
+            if isinstance(decision, Wait) and not decision.guard and self._doing.long(waiting):
+                # It takes its time: the slot is for others meanwhile.
+                decision = replace(decision, seconds=max(decision.seconds, AWAY))
         if not isinstance(decision, NeedEvidence):
             return self._carry_out(recovery, guest, decision)
         if listening is None:

@@ -195,7 +195,7 @@ def test_a_worker_that_dies_around_the_call_is_taken_over_and_nova_acts_once(wor
     assert [a.status for a in world.history(recovery)] == [INTENDED]
     world.heals_after('reboot soft')
     if not before:
-        world.healed_at = world.clock() + 20
+        world.healed_at[SERVER_ID] = world.clock() + 20
 
     world.engine = Engine(world.database, world.nova, world.clock)
     world.worker = 'another'
