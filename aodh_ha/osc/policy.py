@@ -10,7 +10,7 @@ from aodh_ha.osc.alarm import guest_id
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
 from aodh_ha.rules import policy as rules
 from aodh_ha.rules.document import Document
-from aodh_ha.rules.policy import PRESERVABLE, Policy, Step
+from aodh_ha.rules.policy import DEAD_HOST, HOST_DOWN, PRESERVABLE, Policy, Step
 from aodh_ha.rules.preservation import ENDANGERED
 
 Object = dict[str, Any]
@@ -170,7 +170,8 @@ def before(step: Step) -> str:
     found = [f'wait {step.delay:g}s'] if step.delay else []
     found += ['approval'] if step.approval else []
     found += ['snapshot'] if step.snapshot else []
-    found += ['fencing'] if step.action == 'server.evacuate' else []
+    if step.action in DEAD_HOST:
+        found.append('fencing' if step.applies == HOST_DOWN else 'fencing of a dead host')
     return ', '.join(found)
 
 

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from aodh_ha import opts
+from aodh_ha.rules import policy
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.rst'))]
@@ -57,6 +58,16 @@ def test_every_command_that_a_page_names_exists():
         if found not in known and found.split()[0] not in known
     }
     assert not unknown
+
+
+def test_the_page_about_policies_has_every_key_and_action_and_an_example_that_holds():
+    page = (ROOT / 'docs' / 'policies.rst').read_text(encoding='utf-8')
+    named = set(re.findall(r'``([\w.]+)``', page))
+    assert {*policy._KEYS, *policy._STEP_KEYS, *policy._BUDGET_KEYS, *policy.ACTIONS} <= named
+    for action, about in policy.ACTIONS.items():
+        assert f'* - ``{action}``\n     - ``{about.when}``' in page
+    (example,) = re.findall(r'code-block:: yaml\n\n((?:   .*\n)+)', page)
+    assert policy.parse(textwrap.dedent(example)).name == 'database'
 
 
 def _options(text: str) -> dict[str, set[str]]:

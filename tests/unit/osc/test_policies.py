@@ -117,6 +117,7 @@ def test_a_policy_is_checked_without_any_service(cloud, run):
     rows = json.loads(run('policy', 'check', '-', '-f', 'json', stdin=heal).out)
     assert rows[1]['Refused If It Would Lose'] == 'volumes'
     assert 'volumes' not in rows[1]['May Destroy']
+    assert rows[1]['Before It'] == 'approval, fencing of a dead host'
     assert cloud.mock.request_history == []
 
 
