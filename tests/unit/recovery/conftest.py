@@ -62,6 +62,7 @@ class World:
         self.hooks = Hooks()
         self.at = lambda boundary, recovery_id: None
         self.sequence = 100
+        self.enrolled = {SERVER_ID}
         self.heals = {}
         self.healed_at = {}
         self.nova.on_action = self.acted
@@ -95,6 +96,7 @@ class World:
     def enroll(self, server_id, **changes):
         """Another guest, which fell silent as the first one did, unless it is said otherwise."""
         self.boot(server_id)
+        self.enrolled.add(server_id)
         values = {'server_id': server_id, 'host': 'host1', 'zone': 'nova'} | changes
         with self.database.write() as c:
             guests.enroll(c, samples.guest(**values))
@@ -124,6 +126,8 @@ class World:
 
     def boot_id(self, server_id):
         """Of its present boot: another one after each action that lets it boot."""
+        if server_id not in self.enrolled:
+            return f'boot-of-{server_id}'
         return f'boot-{1 + sum(t.server_id == server_id for t in self.nova.taken)}'
 
     def beat(self, failures=0, server_id=SERVER_ID):
