@@ -8,6 +8,9 @@ import textwrap
 import pytest
 
 from aodh_ha import opts
+from aodh_ha.agent import config as agent_config
+from aodh_ha.agent.main import USAGE
+from aodh_ha.db.commands import KINDS
 from aodh_ha.rules import policy
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -74,3 +77,20 @@ def _options(text: str) -> dict[str, set[str]]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(text)
     return {section: set(parser[section]) for section in parser.sections()}
+
+
+def test_the_page_about_the_agent_has_every_setting_and_an_example_that_loads(tmp_path):
+    page = (ROOT / 'docs' / 'agent.rst').read_text(encoding='utf-8')
+    (example,) = re.findall(r'code-block:: ini\n\n((?:(?:   .*)?\n)+?)(?=\S)', page)
+    file = tmp_path / 'agent.conf'
+    file.write_text(textwrap.dedent(example))
+    services = {s.name: s for s in agent_config.load(str(file), {}).services}
+    assert services['web'].restarter.command == ['systemctl', 'restart', 'web.service']
+    assert services['database'].start_period == 120
+    table = set(re.findall(r'``(\w+)``', page))
+    assert set(agent_config.SERVICE_OPTIONS) <= table
+    for option in agent_config.OPTIONS:
+        assert f'``AODH_HA_{option.upper()}``' in page
+        assert f'AODH_HA_{option.upper()}' in USAGE
+    for kind in KINDS:
+        assert f'* - ``{kind}``' in page

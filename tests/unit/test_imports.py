@@ -56,7 +56,7 @@ IMPURE = {
 
 
 # In its zipapp the agent is a package of its own.
-AGENT_MAY_IMPORT = sys.stdlib_module_names | {'aodh_ha_agent'}
+AGENT_MAY_IMPORT = sys.stdlib_module_names | {'aodh_ha_agent', '_sha2'}  # 3.12 has _sha2
 
 
 def within(name: str, parts: set[str]) -> bool:
