@@ -107,26 +107,35 @@ class Gnocchi:
 
         Guests that Gnocchi does not know yet are created on the way, NEW of them in one call;
         the samples of more new guests than that wait for the next call, because creating takes
-        time, and the others' samples must stay regular. Raises CloudAway, ActionRefused, or
-        ConfigurationError when ``prepare`` was never called; batches before are stored then.
+        time, and the others' samples must stay regular. A batch that is refused keeps no other
+        one out: ActionRefused is raised at the end. Raises CloudAway, or ConfigurationError when
+        ``prepare`` was never called, at once; batches before are stored then.
         """
+        refused: list[ActionRefused] = []
         by_guest: dict[str, list[Sample]] = {}
         for sample in samples:
             by_guest.setdefault(sample.resource_id, []).append(sample)
         stored, may_create = 0, NEW
         for batch in _batches(by_guest, BATCH):
             measures = {resource_id: _measures(found) for resource_id, found in batch.items()}
-            unknown = set(self._post(measures))
-            done = [r for r in batch if r not in unknown]
-            if unknown:
-                # Gnocchi stored nothing of the batch. Those it knows go first; one that was
-                # deleted just now is unknown to the next call, and created then.
-                self._post({r: measures[r] for r in done})
-                new = sorted(unknown)[:may_create]
-                may_create -= len(new)
-                self._write_new({r: batch[r][0] for r in new}, measures)
-                done += new
+            try:
+                unknown = set(self._post(measures))
+                done = [r for r in batch if r not in unknown]
+                if unknown:
+                    # Gnocchi stored nothing of the batch. Those it knows go first; one that was
+                    # deleted just now is unknown to the next call, and created then.
+                    self._post({r: measures[r] for r in done})
+                    new = sorted(unknown)[:may_create]
+                    may_create -= len(new)
+                    self._write_new({r: batch[r][0] for r in new}, measures)
+                    done += new
+            except ActionRefused as e:
+                refused.append(e)
+                continue
             stored += sum(len(batch[r]) for r in done)
+        if refused:
+            more = f' (and {len(refused) - 1} more batches were refused)' if refused[1:] else ''
+            raise ActionRefused(f'{refused[0].detail}{more}; {stored} samples were stored')
         return stored
 
     def activity(self, server_id: str, now: float) -> Activity | None:

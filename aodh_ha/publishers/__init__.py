@@ -5,9 +5,9 @@ from oslo_config import cfg
 
 from aodh_ha.clients.gnocchi import Gnocchi
 from aodh_ha.db.database import Database
-from aodh_ha.publishers.direct import DirectPublisher, Published
+from aodh_ha.publishers.direct import DirectPublisher
 
-__all__ = ['DirectPublisher', 'Published', 'direct_publisher']
+__all__ = ['DirectPublisher', 'direct_publisher']
 
 
 def direct_publisher(
@@ -17,4 +17,6 @@ def direct_publisher(
     if conf.publisher.driver != 'gnocchi':
         return None
     gnocchi = Gnocchi(session, conf.gnocchi.region_name, conf.gnocchi.interface)
-    return DirectPublisher(database, gnocchi)
+    # A gap of a lease is one in which another worker may have published, and counted.
+    memory = max(conf.worker.lease, 2 * conf.publisher.interval)
+    return DirectPublisher(database, gnocchi, memory)

@@ -1,5 +1,6 @@
 """What is published about the guests: one look at the database becomes samples."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -52,12 +53,15 @@ class Collector:
     """Turns the guests in a database into samples.
 
     It remembers how many heartbeats it saw of each guest, because ``guest.heartbeat`` is a
-    delta. Not safe for use by several threads at once.
+    delta, for ``memory`` seconds: after a longer pause somebody else may have counted what
+    came meanwhile, and then nothing is said of it. Not safe for use by several threads at once.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, memory: float = math.inf) -> None:
         self._database = database
+        self._memory = memory
         self._beats: dict[str, int] = {}
+        self._looked_at = 0.0
 
     def collect(self, now: float) -> list[Sample]:
         """Samples of every enrolled guest, the silent and the never seen included.
@@ -65,6 +69,8 @@ class Collector:
         Of a guest whom no gateway listens for, only what was received: the silence is ours
         then, and Aodh's insufficient data says so. Raises DatabaseAway.
         """
+        if now - self._looked_at > self._memory:
+            self._beats = {}
         samples: list[Sample] = []
         beats: dict[str, int] = {}
         # One transaction: guests and gateways belong to the same moment.
@@ -75,6 +81,7 @@ class Collector:
                 since = gateway.listening_since(known, now, guest.way)
                 samples += self._of(guest, now, since)
         self._beats = beats  # who was forgotten, is forgotten here too
+        self._looked_at = now
         return samples
 
     def _of(self, guest: Guest, now: float, since: float | None) -> Iterator[Sample]:

@@ -188,6 +188,25 @@ def test_a_refusal_carries_gnocchis_reason(client, requests_mock):
         client.write([sample(1)])
 
 
+def test_a_refused_batch_keeps_no_other_one_out(client, requests_mock, monkeypatch):
+    monkeypatch.setattr(gnocchi, 'BATCH', 1)
+    no = refusal(400, 'Invalid input')
+    requests_mock.post(BATCH, [no, {'status_code': 202}, no, {'status_code': 202}])
+    samples = [sample(n) for n in range(4)]
+    with pytest.raises(ActionRefused, match=r'Invalid input .*and 1 more .*2 samples'):
+        client.write(samples)
+    bodies = sent(requests_mock, 'POST', BATCH)
+    assert [set(b) for b in bodies] == [{s.resource_id} for s in samples]
+
+
+def test_after_gnocchi_went_away_no_further_batch_is_tried(client, requests_mock, monkeypatch):
+    monkeypatch.setattr(gnocchi, 'BATCH', 1)
+    requests_mock.post(BATCH, exc=requests.exceptions.ConnectTimeout)
+    with pytest.raises(CloudAway):
+        client.write([sample(1), sample(2)])
+    assert requests_mock.call_count == 1
+
+
 def test_a_missing_archive_policy_tells_what_to_run(client, requests_mock):
     reason = 'Archive policy aodh-ha-heartbeat does not exist'
     requests_mock.post(BATCH, **refusal(400, reason))
@@ -286,11 +305,9 @@ def test_one_round_of_the_direct_publisher(client, database, enroll, listen, req
     requests_mock.post(BATCH, status_code=202)
     guests = [enroll(n) for n in range(1, 4)]
     listen()
-    publisher = DirectPublisher(database, client)
-    first = publisher.publish_once(1_764_000_000.0)
-    assert first.samples == 6
-    assert first.seconds >= 0
-    assert publisher.publish_once(1_764_000_001.0).samples == 9
+    publisher = DirectPublisher(database, client, 15)
+    assert publisher.publish_once(1_764_000_000.0) == 6
+    assert publisher.publish_once(1_764_000_001.0) == 9
     assert set(sent(requests_mock, 'POST', BATCH)[1]) == {g.resource_id for g in guests}
 
 
@@ -298,5 +315,5 @@ def test_the_direct_publisher_sends_nothing_while_no_gateway_listens(
     client, database, enroll, requests_mock
 ):
     enroll(1)
-    assert DirectPublisher(database, client).publish_once(1_764_000_000.0).samples == 0
+    assert DirectPublisher(database, client, 15).publish_once(1_764_000_000.0) == 0
     assert requests_mock.call_count == 0

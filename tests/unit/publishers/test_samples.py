@@ -108,6 +108,19 @@ def test_heartbeats_that_came_while_no_gateway_listened_are_not_lost(database, e
     assert volumes(collector.collect(NOW + 61), HEARTBEAT) == {one.server_id: 2}
 
 
+def test_what_another_worker_may_have_counted_is_not_counted_again(database, enroll, listen):
+    one = enroll(1)
+    listen()
+    mine, others = Collector(database, memory=15), Collector(database, memory=15)
+    for collector, now in ((mine, NOW), (others, NOW + 20), (others, NOW + 25)):
+        collector.collect(now)
+        beat(database, one.server_id, 3)
+    listen(NOW + 30)
+    assert volumes(mine.collect(NOW + 30), HEARTBEAT) == {}
+    beat(database, one.server_id, 1)
+    assert volumes(mine.collect(NOW + 35), HEARTBEAT) == {one.server_id: 1}
+
+
 def test_a_guest_that_was_forgotten_and_enrolled_again_starts_anew(database, enroll, listen):
     one = enroll(1, beats=100)
     listen()
