@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from aodh_ha.exceptions import ConfigurationError, InvalidPolicy
+from aodh_ha.rules.alarm import GRANULARITY
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.document import Document
 from aodh_ha.rules.policy import ACTIONS, FORCED_DOWN, NAME, Budget
@@ -107,7 +108,13 @@ publisher_opts: list[cfg.Opt] = [
         ],
         help='Which way the meters go.',
     ),
-    cfg.FloatOpt('interval', default=5.0, min=1, help='Seconds between two writes.'),
+    cfg.FloatOpt(
+        'interval',
+        default=5.0,
+        min=1,
+        max=GRANULARITY,
+        help='Seconds between two writes; alarms look at spans of 10 s, and none may be empty.',
+    ),
 ]
 
 # What a budget is counted by, apart from the whole cloud; see rules.budget.
