@@ -36,7 +36,7 @@ class Intake:
         reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
-        self._name = name
+        self._ticker = gateways.Ticker(name)
         self._clock = clock
         self._reachable = reachable
         self._lock = threading.Lock()
@@ -46,7 +46,6 @@ class Intake:
         self._stop = threading.Event()
         self._broken: str | None = None
         self._dropped: dict[str, int] = {}
-        self._last_tick: float | None = None
         self._thread = threading.Thread(target=self._run, name='intake', daemon=True)
 
     def start(self) -> None:
@@ -136,17 +135,13 @@ class Intake:
     def _tick(self) -> str | None:
         if not self._reachable():
             return None
-        monotonic = time.monotonic()
-        step = None if self._last_tick is None else monotonic - self._last_tick
-        now = self._clock()
         try:
-            self._database.run(lambda c: gateways.tick(c, self._name, now, step))
+            self._ticker.tick(self._database, self._clock())
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
         except Exception:
             LOG.exception('recording that we listen failed')
             return 'refused: an error of this service'
-        self._last_tick = monotonic
         return None
 
     def _write_chunk(self, chunk: list[Beat]) -> str | None:

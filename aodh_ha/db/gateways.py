@@ -1,7 +1,11 @@
 """The gateways' own signs of life: silence counts only while one of them listened."""
 
+import time
+from collections.abc import Callable
+
 import sqlalchemy as sa
 
+from aodh_ha.db.database import Database
 from aodh_ha.db.models import gateways
 from aodh_ha.rules import gateway
 from aodh_ha.rules.gateway import Gateway
@@ -36,3 +40,36 @@ def tick(connection: sa.Connection, name: str, now: float, monotonic_step: float
         connection.execute(gateways.delete().where(gateways.c.alive_at < now - STALE))
         connection.execute(gateways.insert().values(name=name, **values))
     return after
+
+
+class Ticker:
+    """The ticks of one gateway in this process, with the time between them by the clock that
+    never jumps. Not safe for use by several threads at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._ticked: float | None = None
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last tick that was committed; None before the first."""
+        return None if self._ticked is None else time.monotonic() - self._ticked
+
+    def tick(
+        self,
+        database: Database,
+        now: float,
+        also: Callable[[sa.Connection], object] = lambda connection: None,
+    ) -> None:
+        """Record that this gateway listens, and ``also`` in the same transaction.
+
+        Raises DatabaseAway.
+        """
+        monotonic, step = time.monotonic(), self.age
+
+        def work(connection: sa.Connection) -> None:
+            tick(connection, self._name, now, step)
+            also(connection)
+
+        database.run(work)
+        self._ticked = monotonic

@@ -10,8 +10,6 @@ class Outage:
         self._logger = logger
         self._what = what
         self._lost = 0
-        self.total = 0
-        """Lost since the process started."""
 
     def lost(self, count: int, reason: object) -> None:
         """Another ``count`` could not be dealt with."""
@@ -20,7 +18,6 @@ class Outage:
                 "aodh-ha's database is away (%s): %s are lost until it is back", reason, self._what
             )
         self._lost += count
-        self.total += count
 
     def over(self) -> None:
         """It worked again."""

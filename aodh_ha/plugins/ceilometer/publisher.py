@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-import sqlalchemy as sa
 from ceilometer import publisher
 
 from aodh_ha.db import gateways
@@ -45,29 +44,21 @@ class SignOfLifePublisher(publisher.ConfigPublisherBase):
         self.meters = frozenset(parse_qs(parsed_url.query).get('meter', [DEFAULT_METER]))
         self._database = open_database(conf)
         self._clock = clock
-        self._name = f'{CEILOMETER}:{socket.gethostname()}:{os.getpid()}'
-        self._ticked: float | None = None
+        self._ticker = gateways.Ticker(f'{CEILOMETER}:{socket.gethostname()}:{os.getpid()}')
         self.outage = Outage(LOG, 'signs of life')
 
     def publish_samples(self, samples: Iterable[Any]) -> None:
         """Record what these samples say; never raises for the database's sake."""
         now = self._clock()
         found = signs(samples, self.meters, now)
-        monotonic = time.monotonic()
-        step = None if self._ticked is None else monotonic - self._ticked
-        if not found and step is not None and step < TICK:
+        age = self._ticker.age
+        if not found and age is not None and age < TICK:
             return
-
-        def work(connection: sa.Connection) -> None:
-            gateways.tick(connection, self._name, now, step)
-            record(connection, found)
-
         try:
-            self._database.run(work)
+            self._ticker.tick(self._database, now, lambda connection: record(connection, found))
         except DatabaseAway as e:
             self.outage.lost(len(found), e.detail)
         else:
-            self._ticked = monotonic
             self.outage.over()
 
     def publish_events(self, events: Iterable[Any]) -> None:
