@@ -2,9 +2,12 @@
 
 import os
 import pathlib
+import shutil
 
 import hypothesis
 import pytest
+
+from aodh_ha.db import Database, migrate
 
 # Everything that a test asks listens on this machine; what is installed comes from elsewhere.
 for variable in ('no_proxy', 'NO_PROXY'):
@@ -20,7 +23,6 @@ MARKERS = {
     'functional': 'functional',
     'acceptance': 'acceptance',
     'benchmarks': 'benchmark',
-    'browser': 'browser',
 }
 
 # Deadlines measure the machine, not the code: two busy cores make them fail at random.
@@ -39,3 +41,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(marker)
         if marker in TIMEOUTS and item.get_closest_marker('timeout') is None:
             item.add_marker(pytest.mark.timeout(TIMEOUTS[marker]))
+
+
+@pytest.fixture(scope='session')
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A SQLite file with all tables, to be copied: making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp('migrated') / 'migrated.sqlite'
+    database = Database(f'sqlite:///{file}')
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
+    database.close()
+    return file
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: pathlib.Path, tmp_path: pathlib.Path) -> str:
+    """SQLAlchemy URL of a SQLite database with its tables."""
+    shutil.copy(migrated_file, tmp_path / 'test.sqlite')
+    return f'sqlite:///{tmp_path}/test.sqlite'

@@ -2,12 +2,11 @@
 
 import contextlib
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from aodh_ha.db import Database, migrate
+from aodh_ha.db import Database
 from tests.functional import databases
 
 
@@ -41,25 +40,6 @@ def empty_url(
         return
     with database_server(engine).database() as url:
         yield url
-
-
-@pytest.fixture(scope='session')
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A SQLite file with all tables, to be copied."""
-    file = tmp_path_factory.mktemp('migrated') / 'migrated.sqlite'
-    database = Database(f'sqlite:///{file}')
-    migrate.upgrade(database)
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
-    database.close()
-    return file
-
-
-@pytest.fixture
-def sqlite_url(migrated_file: pathlib.Path, tmp_path: pathlib.Path) -> str:
-    """SQLAlchemy URL of a SQLite database with its tables."""
-    shutil.copy(migrated_file, tmp_path / 'test.sqlite')
-    return f'sqlite:///{tmp_path}/test.sqlite'
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class Server:
     """Statement that sends every client of the database ``{name}`` away."""
     drop: str
     pid: int
-    _lent: list[str] = dataclasses.field(default_factory=list)
+    _back: list[str] = dataclasses.field(default_factory=list)
 
     @contextlib.contextmanager
     def hanging(self) -> Iterator[None]:
@@ -71,22 +71,23 @@ class Server:
 
         Making the tables anew for every test took longer than most of the tests.
         """
-        if not self._lent:
+        if not self._back:
             name = f'migrated_{uuid.uuid4().hex[:12]}'
             self._execute(f'CREATE DATABASE {name}')
             database = Database(self.url(name))
             migrate.upgrade(database)
             database.close()
-            self._lent.append(name)
-        name = self._lent.pop()
-        yield self.url(name)
-        # Not in a finally: whatever a test that was broken off has left, is left to the server.
+            self._back.append(name)
+        name = self._back.pop()
+        # When it is lent, not when it comes back: fixtures that end later may still write.
         self._execute(self.leave.format(name=name))
         engine = sa.create_engine(self.url(name), poolclass=sa.NullPool)
         with engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(table.delete())
-        self._lent.append(name)
+        yield self.url(name)
+        # Not in a finally: what a test that was broken off has left, nobody gets.
+        self._back.append(name)
 
     def _execute(self, *statements: str) -> None:
         engine = sa.create_engine(

@@ -1,15 +1,14 @@
-"""A database with guests in it, and a gateway that listens."""
+"""Guests in the database, and a gateway that listens."""
 
 import dataclasses
-import pathlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from aodh_ha.db import guests
 from aodh_ha.db.database import Database
-from aodh_ha.db.models import gateways, metadata
+from aodh_ha.db.models import gateways
 from aodh_ha.rules.guest import ENROLLED, Guest
 
 NOW = 1_764_000_000.0
@@ -40,15 +39,6 @@ def guest(n: int = 1, **changes: object) -> Guest:
         seen_by='agent',
     )
     return dataclasses.replace(plain, **changes)
-
-
-@pytest.fixture
-def database(tmp_path: pathlib.Path) -> Iterator[Database]:
-    """An empty database that nobody listens for."""
-    opened = Database(f'sqlite:///{tmp_path}/test.sqlite')
-    metadata.create_all(opened.engine)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

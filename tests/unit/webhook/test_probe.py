@@ -11,12 +11,16 @@ from webhook import probe
 from webhook.probe import Probe
 
 
+class Silent(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
 def door():
     """A server that answers whatever is asked, and its port."""
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.BaseHTTPRequestHandler)
-    server.RequestHandlerClass.log_message = lambda *_: None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Silent)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -32,7 +36,7 @@ def test_a_door_that_answers_is_reachable_even_if_it_refuses(door):
 
 def test_a_door_that_is_somewhere_else_is_told_once(door, monkeypatch, caplog):
     monkeypatch.setattr(probe, 'INTERVAL', 0.05)
-    monkeypatch.setattr(probe, 'FRESH', 0.2)
+    monkeypatch.setattr(probe, 'FRESH', 1.0)
     port = door.server_port
     door.shutdown()
     door.server_close()
@@ -48,7 +52,7 @@ def test_a_door_that_is_somewhere_else_is_told_once(door, monkeypatch, caplog):
 
 def test_a_door_that_stops_answering_is_told_and_its_return_too(door, monkeypatch, caplog):
     monkeypatch.setattr(probe, 'INTERVAL', 0.05)
-    monkeypatch.setattr(probe, 'FRESH', 0.2)
+    monkeypatch.setattr(probe, 'FRESH', 1.0)
     found = Probe('127.0.0.1', door.server_port)
     answers = found._ask
     with caplog.at_level(logging.WARNING, logger='webhook.probe'):
@@ -61,3 +65,18 @@ def test_a_door_that_stops_answering_is_told_and_its_return_too(door, monkeypatc
         wait_for(lambda: 'again' in caplog.text)
         assert found()
     found.close()
+
+
+@pytest.mark.parametrize(
+    ('bound', 'asked'),
+    [
+        ('0.0.0.0', '127.0.0.1'),
+        ('::', '::1'),
+        ('0::0', '::1'),
+        ('::1', '::1'),
+        ('192.0.2.7', '192.0.2.7'),
+        ('gateway.example.org', 'gateway.example.org'),
+    ],
+)
+def test_it_asks_where_it_is_bound_and_on_loopback_if_that_is_everywhere(bound, asked):
+    assert probe._reachable(bound) == asked
