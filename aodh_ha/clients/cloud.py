@@ -14,7 +14,7 @@ from aodh_ha.clients.neutron import Neutron
 from aodh_ha.clients.nova import ASIDE, Nova
 from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.session import service_session, with_timeout
-from aodh_ha.exceptions import AodhHAError
+from aodh_ha.exceptions import AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
 from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, Volume
 
@@ -89,11 +89,40 @@ class OpenStack(Nova):
 
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:
         """See Cloud."""
-        return self._heat.replace(member, names, reason)
+        return self._replace(member, names, reason)
 
     def rebuild_stack(self, member: Member) -> str | None:
         """See Cloud."""
-        return self._heat.replace(member, None, 'aodh-ha replaces every server of the stack')
+        return self._replace(member, None, 'aodh-ha replaces every server of the stack')
+
+    def _replace(self, member: Member, names: list[str] | None, reason: str) -> str | None:
+        try:
+            broken = [
+                server_id
+                for server_id, name in member.siblings
+                if (names is None or name in names) and self._broken(server_id)
+            ]
+        except CloudAway as e:
+            raise NotNow(e.detail) from None
+        request_id = self._heat.replace(member, names, reason)
+        # Heat does not take the ports off a server in ERROR, and nobody takes them off one on a
+        # dead host: the new server would be refused them ("Port … is still in use", and the
+        # update fails after 100 s). Deleted, the old one lets go of its ports and volumes, and
+        # Heat's next try gets them. Only now, because before the update it would leave nothing
+        # by which a worker that takes over could see what was going on.
+        for server_id in broken:
+            try:
+                self.delete(server_id)
+            except AodhHAError as e:
+                LOG.warning('server %s, which Heat replaces, stays: %s', server_id, e.detail)
+        return request_id
+
+    def _broken(self, server_id: str) -> bool:
+        try:
+            server = self.server(server_id)
+            return server.status == 'ERROR' or server.host_status == 'DOWN'
+        except NotFound:
+            return False
 
     def recreate_stack(
         self, member: Member, definition: Mapping[str, Any] | None = None

@@ -12,7 +12,7 @@ from novaclient import exceptions as nova
 
 from aodh_ha.clients.errors import first_line, of_action
 from aodh_ha.clients.session import with_timeout
-from aodh_ha.exceptions import CloudAway, NotFound
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
 from aodh_ha.rules.evidence import Host, InstanceAction, Server
 
 T = TypeVar('T')
@@ -177,6 +177,14 @@ class Nova:
         # Straight through the session: novaclient logs bodies, and metadata has a guest's key.
         body = {'metadata': dict(values)}
         _act(lambda: self._client.client.post(url, json=body, log=False))
+
+    def delete(self, server_id: str) -> None:
+        """Delete it; one that is gone already is no error."""
+        try:
+            _act(lambda: self._client.servers.delete(server_id))
+        except ActionRefused as e:
+            if not e.detail.startswith('Nova answered 404'):
+                raise
 
 
 def _partial(raw: dict[str, Any]) -> bool:
