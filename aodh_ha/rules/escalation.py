@@ -90,6 +90,8 @@ def applies(step: Step, recovery: Recovery, guest: Guest, evidence: Evidence) ->
     when = step.applies
     if step.action == 'server.evacuate' and not evidence.host_down:
         return False
+    if step.action == 'server.start' and not off:
+        return False
     in_cloud = step.action.startswith(('server.', 'stack.'))
     if evidence.host_down and in_cloud and step.action not in DEAD_HOST:
         return False

@@ -2,247 +2,261 @@
 
 from dataclasses import replace
 
-from hypothesis import Phase, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from aodh_ha.exceptions import ActionRefused, CloudAway, OutcomeUnknown
-from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.recovery.actions import ACTIONS
-from aodh_ha.rules import escalation, guards
-from aodh_ha.rules.policy import PRESERVABLE, Step
-from aodh_ha.rules.recovery import (
-    ABANDONED,
-    ENDED,
-    RECOVERED,
-    REFUSED,
-    SENT,
-    Act,
-    Conclude,
-    Finish,
-    NeedEvidence,
-    Refuse,
-    Wait,
-)
-from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeCloud
+from aodh_ha.rules import guards
+from aodh_ha.rules.budget import Limits
+from aodh_ha.rules.evidence import Activity, Silence
+from aodh_ha.rules.holdings import IMAGE, NOVA, USER, VOLUME
+from aodh_ha.rules.policy import ACTIONS, PRESERVABLE, Budget, Step
+from aodh_ha.testing import DONE, DROPPED
 from tests import samples
-from tests.samples import OTHER_PROJECT, PROJECT, SERVER_ID
+from tests.samples import OTHER_PROJECT, PROJECT
+from tests.unit.rules.world import World
 
+HELD = [
+    samples.holdings(),
+    samples.holdings(volumes=(samples.volume(delete_on_termination=True),), ephemeral_gb=1),
+    samples.holdings(volumes=(samples.volume(made_by=USER),), shared_storage=True),
+    samples.holdings(ports=(samples.port(made_by=NOVA),), ephemeral_gb=1, shared_storage=True),
+    samples.holdings(
+        root_disk=VOLUME, volumes=(samples.volume(root=True, device='/dev/vda', made_by=USER),)
+    ),
+]
+NAMES = st.sampled_from(
+    [
+        *((action, None) for action in ACTIONS if action != 'server.reboot'),
+        *(('server.reboot', kind) for kind in ('soft', 'hard') * 3),
+    ]
+)
 STEPS = st.lists(
     st.builds(
-        lambda kind, attempts, verify: Step(
-            'server.reboot' if kind else 'server.rebuild', kind, attempts, verify
+        lambda name, attempts, verify, hold, backoff, when, approval, healthy: Step(
+            *name,
+            attempts,
+            verify,
+            hold=hold,
+            backoff=backoff,
+            when=when,
+            approval=approval,
+            healthy=healthy,
+            name_of_hook='page' if name[0] == 'hook' else '',
         ),
-        st.sampled_from(['soft', 'hard', None]),
+        NAMES,
         st.integers(1, 3),
         st.floats(1, 120),
+        st.sampled_from([0.0, 0.0, 45.0]),
+        st.sampled_from([0.0, 0.0, 20.0]),
+        st.sampled_from(['', '', '', 'always']),
+        st.sampled_from([False] * 7 + [True]),
+        st.sampled_from([False, False, True]),
     ),
     min_size=1,
-    max_size=4,
+    max_size=5,
 )
-WILL = [
-    {'locked': True},
-    {'project_id': OTHER_PROJECT},
-    *({'vm_state': state} for state in guards.INTENT),
-]
+LIMITS = st.sampled_from(
+    [
+        Limits(),
+        Limits({'all': 1}),
+        Limits({'all': 2}, per_window=(2, 300.0)),
+        Limits(per_window=(1, 60.0)),
+    ]
+)
+WILL = [{'locked': True}, {'project_id': OTHER_PROJECT}]
+WILL += [{'vm_state': state} for state in (*guards.INTENT, 'stopped')]
+TASKS = [{'task_state': task} for task in ('rebuilding', 'migrating', 'deleting', 'rebooting')]
 NORMAL = {'vm_state': 'active', 'locked': False, 'project_id': PROJECT, 'task_state': None}
+WHO = st.integers(0, 2)
 
 
 class Run(RuleBasedStateMachine):
-    """A worker's loop over decide(), without its database, in a world that changes at random."""
+    """Three guests, and everything that can happen to them."""
 
     @initialize(
         steps=STEPS,
         preserve=st.sets(st.sampled_from(PRESERVABLE)),
-        image_id=st.sampled_from(['image', None]),
-        healed_by=st.integers(0, 8),
-        trigger=st.sampled_from(['heartbeat', 'service']),
+        held=st.sampled_from(HELD),
+        heals=st.lists(st.booleans(), max_size=12),
+        limits=LIMITS,
+        concurrent=st.sampled_from([None, None, 1, 2]),
+        suspect=st.sampled_from(['gentle', 'gentle', 'any']),
+        fencing=st.sampled_from(['forced_down', 'ipmi']),
+        dry_run=st.sampled_from([False] * 7 + [True]),
+        in_stack=st.booleans(),
+        hosts=st.lists(st.sampled_from(['host1', 'host2']), min_size=3, max_size=3),
     )
-    def begin(self, steps, preserve, image_id, healed_by, trigger):
-        self.clock = Clock()
-        self.nova = FakeCloud(self.clock)
-        self.nova.add(SERVER_ID, PROJECT, image_id=image_id)
-        self.nova.on_action = self.acted_on
-        self.healed_by = healed_by  # the guest is well again after so many actions; 8: never
-        failing = {'failures': 1, 'failing_since': START - 30} if trigger == 'service' else {}
-        self.guest = samples.guest(**failing)
-        self.recovery = samples.recovery(
-            policy=samples.policy(steps=tuple(steps), preserve=frozenset(preserve)),
-            trigger=trigger,
-            episode=self.guest.episode(trigger),
+    def begin(
+        self, steps, preserve, held, heals, limits, concurrent, suspect, fencing, dry_run, in_stack,
+        hosts,
+    ):  # fmt: skip
+        policy = samples.policy(
+            steps=tuple(steps),
+            preserve=frozenset(preserve),
+            budget=Budget(concurrent=concurrent, per_guest=(3, 3600.0)),
+            suspect=suspect,
+            fencing=fencing,
+            dry_run=dry_run,
         )
-        self.history = []
-        self.listening_since = START - 3600
-        self.end = None
-        self.heard = False
+        image = 'image' if held.root_disk == IMAGE else None
+        self.world = World(policy, held, hosts, heals, limits, in_stack, image)
+
+    def teardown(self):
+        if hasattr(self, 'world'):
+            for body in self.world.bodies:
+                body.silence = None
+            self.world.settle()
+
+    def body(self, who):
+        return self.world.bodies[who]
+
+    def there(self, body):
+        return body.server_id in self.world.cloud._servers
 
     # ---- the world
 
-    def acted_on(self, taken):
-        if len(self.nova.taken) == self.healed_by:
-            self.will_beat = True
-
-    will_beat = False
-
     @rule(seconds=st.floats(0.1, 100))
     def time_passes(self, seconds):
-        self.clock.advance(seconds)
+        self.world.pass_time(seconds)
 
-    @rule(really=st.integers(0, 4))
-    def the_guest_is_well_again(self, really):
+    @rule(who=WHO, looks=st.integers(0, 4))
+    def a_guest_hangs_and_an_alarm_comes(self, who, looks):
+        self.body(who).alive = False
+        self.world.pass_time(100.0)
+        self.world.alarms()
+        self.the_worker_looks(looks)
+
+    @rule(who=WHO, looks=st.integers(0, 4))
+    def a_service_fails_and_an_alarm_comes(self, who, looks):
+        self.body(who).web = False
+        self.world.pass_time(1.0)
+        self.world.alarms()
+        self.the_worker_looks(looks)
+
+    @rule(back=st.sampled_from([True, True, False]), seconds=st.floats(1, 200))
+    def the_network_is_cut_or_mended(self, back, seconds):
+        if back or self.world.cut_at is None:
+            self.world.cut_at = None if back else self.world.clock()
+        self.world.pass_time(seconds)
+        self.world.alarms()
+        self.the_worker_looks(2)
+
+    @rule(who=WHO, same_boot=st.booleans())
+    def a_guest_comes_back_by_itself(self, who, same_boot):
+        body = self.body(who)
+        body.alive, body.web = True, True
+        body.boots += not same_boot
+        self.world.pass_time(0.5)
+
+    @rule(who=WHO)
+    def a_guest_is_heard_once_more_by_the_boot_before(self, who):
+        body = self.body(who)
+        if self.world.runs(body):
+            self.world.clock.advance(0.5)
+            self.world.beat(body, max(1, body.boots - 1))
+
+    @rule(who=WHO, changes=st.sampled_from([*WILL, *TASKS]), times=st.integers(0, 2))
+    def somebody_changes_a_server_for_a_while(self, who, changes, times):
+        body = self.body(who)
+        if self.there(body):
+            cloud, server_id = self.world.cloud, body.server_id
+            before = {name: getattr(cloud._known(server_id), name) for name in changes}
+            cloud.change(server_id, **changes)
+            self.the_worker_looks(times)
+            if server_id in cloud._servers:
+                cloud.change(server_id, **before)
+
+    @rule(who=WHO, really=st.integers(0, 4))
+    def a_server_is_found_off(self, who, really):
+        body = self.body(who)
+        if really == 0 and self.there(body):
+            self.world.cloud.change(body.server_id, vm_state='stopped', status='SHUTOFF')
+            self.world.cloud.others(body.server_id, 'stop', None)
+            body.alive = False
+
+    @rule(who=WHO, really=st.integers(0, 19))
+    def somebody_deletes_a_server(self, who, really):
+        body = self.body(who)
+        if really == 0 and self.there(body):
+            self.world.cloud.delete(body.server_id)
+
+    @rule(host=st.sampled_from(['host1', 'host2']), forced=st.booleans(), really=st.integers(0, 2))
+    def a_host_dies(self, host, forced, really):
         if really == 0:
-            self.beat()
+            self.world.cloud.kill_host(host, forced)
+            self.world.pass_time(100.0)
+            self.world.alarms()
 
-    def beat(self):
-        self.clock.advance(0.5)
-        self.guest = replace(self.guest, last_seen=self.clock(), failures=0, failing_since=None)
-        self.heard = True
+    @rule(host=st.sampled_from(['host1', 'host2']))
+    def a_host_comes_back(self, host):
+        self.world.cloud.revive_host(host)
+        self.world.fenced.discard(host)
 
-    @precondition(lambda self: self.recovery.trigger == 'service' and not self.heard)
-    @rule()
-    def the_guest_beats_and_its_service_still_fails(self):
-        self.clock.advance(0.5)
-        self.guest = replace(self.guest, last_seen=self.clock())
-
-    @rule(changes=st.sampled_from([*WILL, {'task_state': 'rebuilding'}]), looks=st.booleans())
-    def somebody_changes_the_server_for_a_while(self, changes, looks):
-        if not self.deleted:
-            self.nova.change(SERVER_ID, **changes)
-            self.the_worker_looks(int(looks))
-            self.nova.change(SERVER_ID, **NORMAL)
-
-    deleted = False
-
-    @precondition(lambda self: not self.deleted)
-    @rule(really=st.integers(0, 9))
-    def somebody_deletes_the_server(self, really):
-        if really == 0:
-            self.nova.delete(SERVER_ID)
-            self.deleted = True
+    @rule(works=st.booleans())
+    def the_fencing_hook_works_or_not(self, works):
+        self.world.fencing_works = works
 
     @rule(
-        away=st.booleans(),
-        lose_answer=st.sampled_from([None, DONE, DROPPED]),
-        refuse=st.sampled_from([{}, {'reboot': 'no'}, {'server.reboot soft': 'no'}]),
+        away=st.sampled_from([False, False, True]),
+        lose_answer=st.sampled_from([None, None, DONE, DROPPED]),
+        refuse=st.sampled_from([{}, {}, {'reboot': 'no'}, {'server.reboot soft': 'no'}]),
     )
-    def nova_misbehaves(self, away, lose_answer, refuse):
-        self.nova.away, self.nova.lose_answer, self.nova.refuse = away, lose_answer, refuse
+    def the_cloud_misbehaves(self, away, lose_answer, refuse):
+        cloud = self.world.cloud
+        cloud.away, cloud.lose_answer, cloud.refuse = away, lose_answer, refuse
 
-    @rule(on=st.booleans())
+    @rule(on=st.sampled_from([True, True, False]))
     def the_gateway_comes_and_goes(self, on):
-        self.listening_since = self.clock() if on else None
+        self.world.listening = self.world.clock() if on else None
+
+    @rule(who=WHO, on=st.booleans())
+    def a_guest_does_io(self, who, on):
+        busy = {self.body(who).server_id: Activity(disk_bytes=1e6)} if on else {}
+        self.world.cloud.activities = busy
+
+    @rule(who=WHO, on=st.booleans())
+    def a_maintenance_window(self, who, on):
+        now = self.world.clock()
+        window = Silence('s', PROJECT, 'guest', 'x', now, now + 1e6, 'me', '')
+        self.body(who).silence = window if on else None
+
+    @rule(who=WHO, step=st.integers(0, 4))
+    def a_person_approves(self, who, step):
+        body = self.body(who)
+        if body.recovery:
+            self.world.replace_recovery(body, replace(body.recovery, approved_step=step))
+
+    @rule(who=WHO, status=st.sampled_from(['UPDATE_IN_PROGRESS', 'UPDATE_COMPLETE']))
+    def heat_is_at_work_or_done(self, who, status):
+        stacks = self.world.cloud.stacks
+        for root_id, stack in stacks.items():
+            if stack.root_name == f'stack{who}':
+                stacks[root_id] = replace(stack, status=status)
 
     # ---- the worker
 
-    @rule(times=st.integers(1, 4))
+    @rule(times=st.integers(1, 5))
     def the_worker_looks(self, times):
         for _ in range(times):
-            if self.end is None:
-                self.advance()
+            for body in self.world.bodies:
+                self.world.look(body)
 
-    @rule(seconds=st.floats(1, 40))
-    def the_worker_looks_after_an_outage_of_the_gateway(self, seconds):
-        self.listening_since = self.clock()
-        self.clock.advance(seconds)
-        self.the_worker_looks(2)
-
-    def advance(self):
-        """One round as recovery.engine does it; returns the seconds until the next."""
-        if self.will_beat:
-            self.will_beat = False
-            self.beat()
-        decision = self.decide(None)
-        assert not isinstance(decision, Act | Refuse), 'without evidence taken in this attempt'
-        if isinstance(decision, NeedEvidence):
-            if self.listening_since is None:
-                return 5.0
-            try:
-                evidence = evidence_of.take(
-                    self.nova, self.guest, self.listening_since, self.clock()
-                )
-            except CloudAway:
-                return 5.0
-            decision = self.decide(evidence)
-            assert not isinstance(decision, NeedEvidence), 'it never looks twice'
-        match decision:
-            case Finish(status, reason):
-                assert status in ENDED
-                assert reason
-                assert (status == RECOVERED) == self.heard, 'nothing else ends it once heard'
-                self.end = decision
-            case Conclude(attempt, status, _):
-                where = self.history.index(attempt)
-                self.history[where] = replace(attempt, status=status)
-            case Refuse(step, number, _):
-                assert number == 1 + sum(a.step == step for a in self.history)
-                self.history.append(self.attempt(step, REFUSED))
-            case Act():
-                self.act(decision, evidence)
-            case Wait(seconds, _):
-                assert seconds > 0
-                return seconds
-        return 0.0
-
-    def decide(self, evidence):
-        return escalation.decide(self.recovery, self.history, self.guest, evidence, self.clock())
-
-    def act(self, decision, evidence):
-        step = self.recovery.policy.steps[decision.step]
-        server = self.nova.server(SERVER_ID)
-        assert not self.heard, 'a guest that was heard again'
-        wanted = server.locked or server.project_id != PROJECT or server.vm_state != 'active'
-        assert not wanted, "against a person's will"
-        assert not any(a.status == SENT for a in self.history), 'one step at a time'
-        assert evidence.missed >= self.guest.missed_limit or (
-            self.recovery.trigger == 'service' and self.guest.last_seen >= self.listening_since
-        ), 'before it could be heard'
-        if step.action == 'server.rebuild':
-            assert 'root_disk' not in self.recovery.policy.preserve
-        tries = [a for a in self.history if a.step == decision.step]
-        assert decision.number == len(tries) + 1
-        assert sum(a.status != ABANDONED for a in tries) < step.attempts
-        assert all(a.step <= decision.step for a in self.history), 'down the ladder'
-        before = len(self.nova.taken)
-        try:
-            ACTIONS[step.action].act(self.nova, server, step)
-            status = SENT
-        except ActionRefused:
-            status = REFUSED
-        except OutcomeUnknown:  # what became of it is seen in Nova's log later
-            status = SENT if len(self.nova.taken) > before else ABANDONED
-            self.nova.lose_answer = None
-        self.history.append(self.attempt(decision.step, status))
-
-    def attempt(self, step, status):
-        number = 1 + sum(a.step == step for a in self.history)
-        now = self.clock()
-        until = now + self.recovery.policy.steps[step].verify
-        return replace(
-            samples.attempt(0, status, now),
-            id=f'{step}-{number}',
-            step=step,
-            number=number,
-            verify_until=until,
-        )
-
-    def teardown(self):
-        if not hasattr(self, 'clock'):
-            return
-        self.nova.away, self.nova.lose_answer, self.nova.refuse = False, None, {}
-        if not self.deleted:
-            self.nova.change(SERVER_ID, task_state=None)
-        self.listening_since = self.listening_since or self.clock()
-        for _ in range(5000):
-            if self.end is not None:
-                break
-            self.clock.advance(self.advance())
-        assert self.end is not None, 'it never ends'
-        most = sum(s.attempts for s in self.recovery.policy.steps)
-        assert len(self.nova.taken) <= most
+    @rule(often=st.integers(1, 20))
+    def the_worker_goes_on_for_some_minutes(self, often):
+        for _ in range(often):
+            waits = [self.world.rounds(b) for b in self.world.bodies]
+            self.world.pass_time(max(2.0, min((w for w in waits if w is not None), default=20.0)))
 
 
 # Not made smaller when it fails: that takes minutes, and the steps are printed anyway.
 Run.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=20, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=120,
+    stateful_step_count=25,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+    deadline=None,
 )
+Run.TestCase.pytestmark = [pytest.mark.timeout(120)]
 test_every_run_of_the_ladder_ends_and_keeps_the_rules = Run.TestCase
