@@ -97,6 +97,9 @@ def _accept(claim: Claim, guest: Guest, waiting: list[Command], body: bytes) -> 
         'interval': guest.interval,
         'server_time': now,
         'sequence': claim.sequence,
+        # So that an old reply cannot be played back to a guest that was rebuilt and counts
+        # its sequence anew.
+        'time': claim.time,
         'commands': _hand_out([c for c in waiting if c.id not in told], now),
     }
     return Response(json.dumps(answer), 202, mimetype='application/json')

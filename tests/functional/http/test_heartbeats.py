@@ -20,6 +20,7 @@ def test_a_signed_heartbeat_is_taken_answered_and_kept(service):
         'interval': 10.0,
         'server_time': service.clock(),
         'sequence': 101,
+        'time': int(service.clock()),
         'commands': [],
     }
     service.flush()

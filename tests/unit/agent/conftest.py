@@ -43,6 +43,7 @@ class Gateway:
     results: list[dict[str, Any]] = field(default_factory=list)
     skew: float = 0.0  # how far its clock is ahead of this machine's, seconds
     sign: bool = True
+    played_back: int = 0  # seconds between the reply's heartbeat and this one
     last_sequence: int = 0
     answer: Callable[[], tuple[int, bytes, dict[str, str]] | None] = lambda: None
     beats: list[dict[str, Any]] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Gateway:
             'interval': self.interval,
             'server_time': now,
             'sequence': self.last_sequence,
+            'time': int(found['time']) + self.played_back,
             'commands': self.commands,
         }
         return self.signed(202, json.dumps(told).encode(), found['sequence'])

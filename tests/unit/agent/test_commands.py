@@ -122,6 +122,18 @@ def test_a_command_in_a_forged_reply_is_not_carried_out(
     assert web.restarts == 0
 
 
+def test_an_old_reply_that_is_played_back_is_not_obeyed(
+    make_gateway: Any, start: Start, web: Web
+) -> None:
+    """A rebuilt guest counts from 1 again: the signature of an old reply is right once more."""
+    gateway = make_gateway(commands=[order()], played_back=-86400)
+    start(gateway, services=[web.service])
+    beats(gateway)
+    gateway.played_back, gateway.commands = 0, [order('report')]
+    result(gateway, gateway.commands[0])  # so the agent would have had the time
+    assert web.restarts == 0
+
+
 @pytest.mark.parametrize(
     ('command', 'said'),
     [
