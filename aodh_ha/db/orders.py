@@ -59,7 +59,8 @@ def approve(
         raise Conflict('no step of this recovery waits for approval')
     name = recovery.policy.steps[waits].name
     if step not in (None, waits):
-        raise Conflict(f'it is step {waits} that waits, {name}, not step {step}')
+        # By its number nobody would know: they count from 0 in the API, from 1 for people.
+        raise Conflict(f'it is {name} that waits, which is another step than the one meant')
     result = connection.execute(
         recoveries.update()
         .where(

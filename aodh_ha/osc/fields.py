@@ -143,7 +143,14 @@ class Rate(FormattableColumn[Object | None]):
     def human_readable(self) -> str:
         """As in a policy."""
         rate = self._value
-        return '-' if rate is None else f'{rate["times"]} in {rate["seconds"]:g}s'
+        return '-' if rate is None else f'{rate["times"]} in {_short(rate["seconds"])}'
+
+
+def _short(seconds: float) -> str:
+    for unit, size in reversed(UNITS.items()):
+        if seconds >= size and seconds % size == 0:
+            return f'{seconds / size:g}{unit}'
+    return f'{seconds:g}s'
 
 
 class Matching(FormattableColumn[Object]):
@@ -187,8 +194,12 @@ class Attempts(Lines):
         request = f', {item["request_id"]}' if item.get('request_id') else ''
         detail = f': {item["detail"]}' if item.get('detail') else ''
         dry = ' (dry run)' if item.get('dry_run') else ''
+        proof = item.get('proof') or {}
+        kept = '; nothing that was to be kept is gone' if proof.get('after') else ''
+        if proof.get('differences'):
+            kept = f'; NOT KEPT: {", ".join(proof["differences"])}'
         # Steps count from 0 in the API, from 1 for people.
         return (
             f'step {item["step"] + 1} try {item["number"]}  {item["action"]}{dry}  '
-            f'{item["status"]}{after}{request}{detail}'
+            f'{item["status"]}{after}{request}{detail}{kept}'
         )

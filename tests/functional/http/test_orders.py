@@ -6,19 +6,20 @@ import pytest
 
 from aodh_ha.db import attempts, guests, incidents, policies, queue, silences
 from aodh_ha.db.models import recoveries as table
+from aodh_ha.rules import guards
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, SENT, UNVERIFIED
 from tests import samples
 from tests.functional.http.service import notification, refused
 from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
+from webhook import explanation
+from webhook.v1 import fields
 
 DAY = 86400
 
 
 def iso(service, seconds):
     """A time so many seconds after the service's now."""
-    from webhook.v1.fields import iso
-
-    return iso(service.clock() + seconds)
+    return fields.iso(service.clock() + seconds)
 
 
 # ---- maintenance windows
@@ -209,7 +210,7 @@ def test_a_step_that_waits_goes_on_when_it_is_approved(service, recovery):
     waits(service, recovery)
     assert claimed(service) is None
     error = refused(order(service, recovery, 'approve', {'step': 2}), 409, 'conflict')
-    assert 'step 1 that waits' in error['detail']
+    assert 'server.reboot hard that waits' in error['detail']
     answer = order(service, recovery, 'approve', {'step': 1})
     assert answer.status_code == 200
     shown = answer.get_json()['recovery']
@@ -310,6 +311,10 @@ def test_a_recovery_is_explained_rung_by_rung(quick, quick_recovery):
     found, steps = explained()
     assert steps == ['tried', 'not reached', 'not reached']
     assert found['held'] is None
+
+
+def test_every_guard_is_explained():
+    assert set(explanation.GUARDS) == {*guards.GUARDS, queue.CANCELLED}
 
 
 def test_recoveries_are_listed_page_by_page_newest_first(service, recovery):

@@ -31,7 +31,7 @@ def test_the_list_shows_the_ladder(cloud, run):
 def test_a_policy_is_shown_with_all_it_says(cloud, run):
     cloud.api('GET', 'policies/database', {'policy': POLICY})
     out = run('policy', 'show', 'database').out
-    for words in ('10%', '3 in 3600s', 'forced_down', 'gentle', 'groups: db'):
+    for words in ('10%', '3 in 1h', 'forced_down', 'gentle', 'groups: db'):
         assert words in out
 
 

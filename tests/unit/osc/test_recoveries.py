@@ -97,6 +97,20 @@ def test_a_recovery_is_shown_with_seconds_since_its_start(cloud, run):
     ) in out
 
 
+def test_an_attempt_tells_whether_what_was_to_be_kept_was_kept(cloud, run):
+    def shown(**proof):
+        attempt = ATTEMPT | {'proof': proof, 'dry_run': bool(proof.get('dry'))}
+        answer = {'recovery': recovery(), 'attempts': [attempt], 'events': EVENTS}
+        cloud.api('GET', f'recoveries/{ID}', answer)
+        return run('recovery', 'show', ID).out
+
+    assert 'kept' not in shown()
+    assert 'nothing that was to be kept is gone' in shown(after={'root_disk': 'image'})
+    lost = shown(after={'root_disk': 'image'}, differences=['fixed IP 10.0.0.5 is gone'])
+    assert 'NOT KEPT: fixed IP 10.0.0.5 is gone' in lost
+    assert 'server.reboot soft (dry run)' in shown(dry=True)
+
+
 def test_programs_get_attempts_with_their_evidence(cloud, run):
     answer = {'recovery': recovery(), 'attempts': [ATTEMPT], 'events': EVENTS}
     cloud.api('GET', f'recoveries/{ID}', answer)
