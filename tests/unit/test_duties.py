@@ -10,14 +10,13 @@ from aodh_ha.db import leases, models
 from aodh_ha.duties import Duties, Duty
 from aodh_ha.exceptions import CloudAway, DatabaseAway
 from aodh_ha.testing import Clock
-from tests.unit.recovery.conftest import database, empty_database  # noqa: F401
 from tests.waiting import wait_for
 
 LEASE = 0.3
 
 
 @contextmanager
-def running(database, *duties, owner='w1', lease=LEASE, clock=time.time):  # noqa: F811
+def running(database, *duties, owner='w1', lease=LEASE, clock=time.time):
     stop = threading.Event()
     made = Duties(database, duties, owner=owner, lease=lease, stop=stop, clock=clock)
     threads = [threading.Thread(target=loop, name=name, daemon=True) for name, loop in made.loops()]
@@ -32,17 +31,17 @@ def running(database, *duties, owner='w1', lease=LEASE, clock=time.time):  # noq
     assert not any(t.is_alive() for t in threads)
 
 
-def take(database, name, owner, now=None):  # noqa: F811
+def take(database, name, owner, now=None):
     at = time.time() if now is None else now
     return database.run(lambda c: leases.take(c, name, owner, at, 60))
 
 
-def until(database, name):  # noqa: F811
+def until(database, name):
     with database.read() as c:
         return c.execute(models.leases.select().where(models.leases.c.name == name)).one().until
 
 
-def test_one_process_does_it_at_once_and_goes_on_after_errors(database):  # noqa: F811
+def test_one_process_does_it_at_once_and_goes_on_after_errors(database):
     done = []
 
     def work(now):
@@ -59,7 +58,7 @@ def test_one_process_does_it_at_once_and_goes_on_after_errors(database):  # noqa
     assert set(done) == {'duty-ours'}
 
 
-def test_the_lease_lasts_while_the_work_takes_longer_than_it(database):  # noqa: F811
+def test_the_lease_lasts_while_the_work_takes_longer_than_it(database):
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(now):
@@ -74,7 +73,7 @@ def test_the_lease_lasts_while_the_work_takes_longer_than_it(database):  # noqa:
         go_on.set()
 
 
-def test_between_two_rounds_it_stays_with_who_has_it(database):  # noqa: F811
+def test_between_two_rounds_it_stays_with_who_has_it(database):
     done = []
     with running(database, Duty('rare', 60, lambda now: done.append('w1'))):
         wait_for(lambda: done)
@@ -85,7 +84,7 @@ def test_between_two_rounds_it_stays_with_who_has_it(database):  # noqa: F811
     assert done == ['w1']
 
 
-def test_whoever_stops_gives_it_back_and_another_follows_at_once(database):  # noqa: F811
+def test_whoever_stops_gives_it_back_and_another_follows_at_once(database):
     done = []
     with running(database, Duty('rare', 60, lambda now: done.append('w1')), lease=60.0):
         wait_for(lambda: done)
@@ -93,7 +92,7 @@ def test_whoever_stops_gives_it_back_and_another_follows_at_once(database):  # n
     assert take(database, 'rare', 'w2')
 
 
-def test_after_a_death_another_follows_when_the_lease_has_run_out(database):  # noqa: F811
+def test_after_a_death_another_follows_when_the_lease_has_run_out(database):
     clock, done = Clock(), []
     take(database, 'rare', 'dead', clock())
     with running(database, Duty('rare', 60, done.append), clock=clock):
@@ -104,7 +103,7 @@ def test_after_a_death_another_follows_when_the_lease_has_run_out(database):  # 
 
 
 @pytest.mark.parametrize('when', ['taking', 'renewing'])
-def test_a_database_that_is_away_ends_nothing(database, monkeypatch, when):  # noqa: F811
+def test_a_database_that_is_away_ends_nothing(database, monkeypatch, when):
     done, real, failed = [], database.run, []
     names = {'taking': 'duty-quick', 'renewing': 'duty-leases'}
 

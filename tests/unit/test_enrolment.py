@@ -9,13 +9,13 @@ from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED
 from aodh_ha.testing import START
 from tests import samples
 from tests.samples import OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
-from tests.unit.recovery.conftest import World, database, empty_database  # noqa: F401
+from tests.unit.recovery.conftest import World
 
 IDS = [f'{n:08x}{SERVER_ID[8:]}' for n in range(PATIENCE + 2)]
 
 
 @pytest.fixture
-def world(database):  # noqa: F811
+def world(database):
     return World(database)
 
 

@@ -11,7 +11,6 @@ from aodh_ha.notifier import LONGEST, Notifier
 from aodh_ha.recovery.hooks import HookResult
 from aodh_ha.testing import START, Clock
 from tests.samples import PROJECT, SERVER_ID
-from tests.unit.recovery.conftest import database, empty_database  # noqa: F401
 
 DAY = 86400.0
 
@@ -47,20 +46,20 @@ def clock():
 
 
 @pytest.fixture
-def notifier(database, hooks, clock):  # noqa: F811
+def notifier(database, hooks, clock):
     return Notifier(Conf, database, hooks, clock)
 
 
-def add(database, message='it is silent', **more):  # noqa: F811
+def add(database, message='it is silent', **more):
     return database.run(lambda c: notifications.add(c, START, 'exhausted', message, **more))
 
 
-def get(database, notification_id):  # noqa: F811
+def get(database, notification_id):
     with database.read() as c:
         return next(n for n in notifications.find(c) if n.id == notification_id)
 
 
-def test_one_is_brought_once_with_its_facts_and_logged(database, notifier, hooks, clock, caplog):  # noqa: F811
+def test_one_is_brought_once_with_its_facts_and_logged(database, notifier, hooks, clock, caplog):
     caplog.set_level(logging.WARNING)
     mine = add(database, project_id=PROJECT, server_id=SERVER_ID)
     assert notifier.deliver(clock()) == 1
@@ -82,7 +81,7 @@ def test_one_is_brought_once_with_its_facts_and_logged(database, notifier, hooks
     assert get(database, mine).delivered_at == START
 
 
-def test_what_a_transaction_took_back_is_not_brought(database, notifier, hooks, clock):  # noqa: F811
+def test_what_a_transaction_took_back_is_not_brought(database, notifier, hooks, clock):
     def work(connection):
         notifications.add(connection, START, 'exhausted', 'never was')
         raise KeyError
@@ -93,14 +92,14 @@ def test_what_a_transaction_took_back_is_not_brought(database, notifier, hooks, 
     assert hooks.got == []
 
 
-def test_one_goes_to_the_hook_that_its_policy_names(database, notifier, hooks, clock):  # noqa: F811
+def test_one_goes_to_the_hook_that_its_policy_names(database, notifier, hooks, clock):
     add(database, hook='mail')
     notifier.deliver(clock())
     assert [name for name, _ in hooks.got] == ['mail']
 
 
 def test_a_hook_that_is_no_longer_configured_gives_way_to_the_default(
-    database,  # noqa: F811
+    database,
     notifier,
     hooks,
     clock,
@@ -110,7 +109,7 @@ def test_a_hook_that_is_no_longer_configured_gives_way_to_the_default(
     assert [name for name, _ in hooks.got] == ['page']
 
 
-def test_without_a_hook_the_log_is_all_there_is(database, hooks, clock, caplog, monkeypatch):  # noqa: F811
+def test_without_a_hook_the_log_is_all_there_is(database, hooks, clock, caplog, monkeypatch):
     monkeypatch.setattr(Conf.notifications, 'hook', '')
     mine = add(database)
     assert Notifier(Conf, database, hooks, clock).deliver(clock()) == 1
@@ -120,7 +119,7 @@ def test_without_a_hook_the_log_is_all_there_is(database, hooks, clock, caplog, 
 
 
 def test_it_is_tried_again_ever_more_seldom_until_it_comes_through(
-    database,  # noqa: F811
+    database,
     notifier,
     hooks,
     clock,
@@ -143,7 +142,7 @@ def test_it_is_tried_again_ever_more_seldom_until_it_comes_through(
     assert caplog.text.count('it is silent') == 1
 
 
-def test_after_a_day_it_is_given_up_and_that_is_logged(database, notifier, hooks, clock, caplog):  # noqa: F811
+def test_after_a_day_it_is_given_up_and_that_is_logged(database, notifier, hooks, clock, caplog):
     mine = add(database)
     hooks.broken.add('page')
     while clock() < START + DAY + 2000:
@@ -158,7 +157,7 @@ def test_after_a_day_it_is_given_up_and_that_is_logged(database, notifier, hooks
 
 
 def test_one_that_waited_for_a_worker_for_days_is_still_tried_once(
-    database,  # noqa: F811
+    database,
     notifier,
     hooks,
     clock,
@@ -167,7 +166,7 @@ def test_one_that_waited_for_a_worker_for_days_is_still_tried_once(
     assert notifier.deliver(clock.advance(3 * DAY)) == 1
 
 
-def test_one_that_fails_does_not_keep_the_others(database, notifier, hooks, clock):  # noqa: F811
+def test_one_that_fails_does_not_keep_the_others(database, notifier, hooks, clock):
     hooks.broken.add('mail')
     for n in range(50):
         add(database, f'bad {n}', hook='mail')

@@ -12,12 +12,12 @@ from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, RECOVERED, RUNNING
 from aodh_ha.worker import Worker
 from tests import samples
 from tests.samples import LADDER, OTHER_ID, SERVER_ID
-from tests.unit.recovery.conftest import World, database, empty_database  # noqa: F401
+from tests.unit.recovery.conftest import World
 from tests.waiting import wait_for
 
 
 @pytest.fixture
-def world(database):  # noqa: F811
+def world(database):
     return World(database)
 
 

@@ -16,7 +16,6 @@ from aodh_ha.testing import START
 from tests import samples
 from tests.samples import PROJECT, SERVER_ID
 from tests.unit.recovery.conftest import World as EngineWorld
-from tests.unit.recovery.conftest import database, empty_database  # noqa: F401
 from webhook.auth import ALARM, TELEMETRY, CallbackURLs
 
 PUBLIC_URL = 'http://ha.example.org:8787'
@@ -133,5 +132,5 @@ class World(EngineWorld):
 
 
 @pytest.fixture
-def world(database):  # noqa: F811
+def world(database):
     return World(database)

@@ -1,18 +1,14 @@
 """A world for the engine: a real SQLite file, a Nova in memory, a clock that is set by hand."""
 
-import pathlib
-import shutil
 from dataclasses import dataclass, field, replace
 
 import pytest
-from sqlalchemy import event
 
 from aodh_ha.db import (
     Database,
     audit,
     gateways,
     guests,
-    migrate,
     models,
     notifications,
     queue,
@@ -255,29 +251,6 @@ class World:
     def taken(self):
         """What Nova was made to do: ``['reboot soft', …]``."""
         return [f'{t.action} {t.kind}' if t.kind else t.action for t in self.nova.taken]
-
-
-@pytest.fixture(scope='session')
-def empty_database(tmp_path_factory) -> pathlib.Path:
-    path = tmp_path_factory.mktemp('empty') / 'empty.sqlite'
-    database = Database(f'sqlite:///{path}')
-    migrate.upgrade(database)
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql('PRAGMA wal_checkpoint(TRUNCATE)')
-    database.close()
-    return path
-
-
-@pytest.fixture
-def database(empty_database, tmp_path):
-    shutil.copy(empty_database, tmp_path / 'test.sqlite')
-    database = Database(f'sqlite:///{tmp_path}/test.sqlite')
-    # Nothing here has to survive a power cut.
-    event.listen(
-        database.engine, 'connect', lambda c, _: c.execute('PRAGMA synchronous=OFF') and None
-    )
-    yield database
-    database.close()
 
 
 @pytest.fixture
