@@ -4,36 +4,38 @@ import re
 
 MASK = '***'
 
-_BEGIN = r'-----BEGIN [A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z0-9 ]*-----'
-_END = r'-----END [A-Z0-9 ]*-----'
+LONGEST = 1000
+"""Characters of one line that are kept: some patterns take time by the square of it."""
 
-# The rules' order counts: whole blocks first, then what stands after a telling word.
+_BEGIN = re.compile(r'-----BEGIN [A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z0-9 ]*-----')
+_END = re.compile(r'-----END [A-Z0-9 ]*-----')
+_BASE64 = re.compile(r'[A-Za-z0-9+/]{4,}={0,2}\s*$')
+
+# Within one line; their order counts: what stands after a telling word goes first.
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A block may be cut off at either end: the console shows its last lines only.
-    (re.compile(rf'{_BEGIN}.*?(?:{_END}|\Z)', re.DOTALL), MASK),
-    (re.compile(rf'\A(?:[A-Za-z0-9+/=\s]|[^\n]*\]\s)*?{_END}'), MASK),
-    # cloud-init prints a private key between lines of its own, each with a prefix.
-    (re.compile(r'(?m)^.*\b[A-Za-z0-9+/]{60,}={0,2}\s*$'), MASK),
     (re.compile(r'(?i)\b(authorization\s*[:=]\s*)(?:[a-z0-9-]+\s+)?\S.*'), rf'\1{MASK}'),
     (re.compile(r'(?i)\b(bearer\s+)[\w.~+/=-]{8,}'), rf'\1{MASK}'),
-    (re.compile(r'(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@'), rf'\1{MASK}@'),
+    (re.compile(r'(?i)(?<![\w+.-])([a-z][\w+.-]*://[^\s:/@]*:)[^\s@/]+@'), rf'\1{MASK}@'),
     (
         re.compile(
             r"""(?ix)
-            (["']? [\w.-]* (?: passw(?:or)?d | passwd | passphrase | pwd | secret | token
-              | credential s? | api [_-]? key | access [_-]? key | private [_-]? key
-              | aodh_ha_key | signing [_-]? key | encryption [_-]? key ) [\w.-]* ["']?
+            (?<![\w.-])
+            (["']? [\w.-]* (?: passw(?:or)?d | passphrase | pwd | secret | token | credential s?
+              | api [_-]? key | access [_-]? key | private [_-]? key | aodh_ha_key
+              | signing [_-]? key | encryption [_-]? key ) [\w.-]* ["']?
               \s* (?: [:=]>? | \b is \b ) \s* )
             (?: "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\s,;&]+ )
             """
         ),
         rf'\1{MASK}',
     ),
-    # What tells itself: tokens of Keystone, GitHub, AWS, Slack, and JSON web tokens.
+    # What tells itself: tokens of Keystone, GitHub, Slack, AWS, JSON web tokens, hashes of
+    # passwords; and a long line of base64, which cloud-init makes of a key.
     (re.compile(r'\bgAAAA[\w-]{20,}={0,2}'), MASK),
     (re.compile(r'\b(?:gh[pousr]_|xox[abpr]-|AKIA|ASIA)[A-Za-z0-9-]{10,}'), MASK),
     (re.compile(r'\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*'), MASK),
     (re.compile(r'\$(?:1|2[aby]|5|6|7|y)\$[^\s:]{8,}'), MASK),
+    (re.compile(r'(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{60,}={0,2}\s*$'), MASK),
 )
 
 
@@ -42,6 +44,27 @@ def masked(text: str) -> str:
 
     Too much is masked rather than too little: what a person needs of a console is what failed.
     """
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if inside:
+            inside = not _END.search(line)
+        elif begin := _BEGIN.search(line):
+            kept.append(line[: begin.start()] + MASK)
+            inside = not _END.search(line, begin.end())
+        elif _END.search(line):
+            # The block began before the text does.
+            while kept and _BASE64.search(kept[-1]):
+                kept.pop()
+            kept.append(MASK)
+        else:
+            kept.append(_line(line))
+    return '\n'.join(kept)
+
+
+def _line(line: str) -> str:
+    if len(line) > LONGEST:
+        line = line[:LONGEST] + '…'
     for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    return text
+        line = pattern.sub(replacement, line)
+    return line
