@@ -1,11 +1,15 @@
 """What holds a recovery back."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from aodh_ha.rules import guards
+from aodh_ha.rules.evidence import Fleet, Host, InstanceAction, Silence
+from aodh_ha.rules.policy import Step
 from aodh_ha.rules.recovery import LEFT_ALONE, UNVERIFIED, Finish, Wait
 from tests import samples
-from tests.samples import OTHER_PROJECT, START
+from tests.samples import OTHER_PROJECT, PROJECT, START
 
 
 def intent(**changes):
@@ -124,3 +128,155 @@ def test_nothing_is_decided_until_somebody_listened_long_enough(
     evidence = samples.evidence(missed=missed, last_seen=last_seen, listening_since=listening_since)
     found = guards.unheard(evidence, samples.guest(), trigger)
     assert isinstance(found, Wait) if waits else found is None
+
+
+# ---- what else holds a recovery back
+
+
+def hold(evidence, now=START + 1, history=(), guest=None, **recovery):
+    return guards.hold(
+        samples.recovery(**recovery), list(history), guest or samples.guest(), evidence, now
+    )
+
+
+def test_a_guest_that_nothing_holds_back_may_be_helped():
+    assert hold(samples.evidence()) is None
+
+
+def test_a_server_whose_metadata_opt_out_is_left_alone():
+    found = hold(samples.evidence(opted_out=True))
+    assert found == Finish(LEFT_ALONE, 'its metadata says aodh_ha:opt_out')
+
+
+def window(**changes):
+    values = {'scope': 'host', 'value': 'host1', 'starts_at': START, 'ends_at': START + 60}
+    values |= {'id': 's', 'project_id': PROJECT, 'author': 'eva', 'reason': 'disks'} | changes
+    return Silence(**values)
+
+
+def test_a_maintenance_window_is_waited_for_with_its_author_and_reason():
+    found = hold(samples.evidence(silences=(window(),)))
+    assert found == Wait(10.0, 'maintenance of host host1 by eva: disks', 'silence')
+    found = hold(samples.evidence(silences=(window(scope='all', value='', reason=''),)))
+    assert found.reason == 'maintenance of all by eva'
+
+
+@pytest.mark.parametrize(('left', 'seconds'), [(60, 10.0), (5, 5.0), (0.2, 1.0), (-5, 1.0)])
+def test_the_end_of_a_window_is_looked_for_in_time(left, seconds):
+    silenced = samples.evidence(silences=(window(ends_at=START + 1 + left),))
+    assert hold(silenced).seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ('status', 'waits'),
+    [
+        ('UPDATE_IN_PROGRESS', True),
+        ('CREATE_IN_PROGRESS', True),
+        ('UPDATE_COMPLETE', False),
+        ('UPDATE_FAILED', False),
+    ],
+)
+def test_heat_is_waited_for_and_not_fought(status, waits):
+    found = hold(samples.evidence(member=samples.member(status=status)))
+    assert found == (Wait(10.0, f'the stack shop is {status}', 'stack') if waits else None)
+
+
+def test_a_storm_holds_all_but_the_guests_of_a_host_that_is_known_to_be_down():
+    storm = Fleet(storm='9 of 10 guests fell silent')
+    found = hold(samples.evidence(fleet=storm))
+    assert found == Wait(10.0, '9 of 10 guests fell silent', 'storm')
+    assert hold(samples.evidence(fleet=storm, host=Host('host1', up=False))) is None
+
+
+@pytest.mark.parametrize(
+    ('counts', 'now', 'waits'),
+    [
+        ((2, 2), 1, True),
+        ((2, 2), 59, True),
+        ((2, 2), 60, False),
+        ((1, 2), 1, False),
+        ((1, 1), 1, False),  # a host with one guest tells nothing
+        (None, 1, False),
+    ],
+)
+def test_when_all_of_a_host_are_silent_nova_has_the_time_to_find_it_down(counts, now, waits):
+    fleet = Fleet(by_host={'host1': counts} if counts else {'host2': (5, 5)})
+    found = hold(samples.evidence(fleet=fleet), START + now)
+    assert bool(found) == waits
+    assert not waits or (found.guard, found.seconds <= 5) == ('host', True)
+    down = samples.evidence(fleet=fleet, host=Host('host1', up=False))
+    assert hold(down, START + now) is None
+
+
+def action(name, ago, user_id='its-owner'):
+    at = datetime.fromtimestamp(START - ago, UTC).strftime('%Y-%m-%dT%H:%M:%S.%f')
+    return InstanceAction(name, 'req-1', user_id, at)
+
+
+@pytest.mark.parametrize('name', guards.CHANGES)
+def test_what_somebody_else_has_just_done_gives_the_guest_its_boot_grace(name):
+    found = hold(samples.evidence(actions=(action(name, 20),), user_id='us'), START)
+    assert isinstance(found, Wait)
+    assert (found.guard, found.reason) == (
+        'recent_change',
+        f'its boot grace after a {name} lasts',
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'seconds'),
+    [
+        ((action('reboot', 119),), 1.0),
+        ((action('reboot', 120),), None),
+        ((action('reboot', 20, 'us'),), None),  # our own is what we wait for anyway
+        ((action('reboot', 20, 'us'), action('rebuild', 30)), 10.0),
+        ((action('lock', 20),), None),
+        ((action('reboot', -500),), None),  # Nova's clock is ahead
+        ((InstanceAction('reboot', 'req-1', 'x', 'soon'),), None),
+    ],
+)
+def test_boot_grace_ends(changes, seconds):
+    found = hold(samples.evidence(actions=changes, user_id='us'), START)
+    assert (found and found.seconds) == (seconds and pytest.approx(seconds))
+
+
+def test_a_person_who_stops_comes_before_everything_else():
+    everything = samples.evidence(
+        samples.server(locked=True, task_state='rebuilding'),
+        silences=(window(),),
+        fleet=Fleet(storm='storm'),
+        missed=0,
+    )
+    assert hold(everything).reason == 'its owner locked it'
+
+
+FOUND_OFF = samples.server(vm_state='stopped')
+
+
+@pytest.mark.parametrize(
+    ('actions', 'by_a_person'),
+    [
+        ((), True),
+        ((action('stop', 50, 'eva'),), True),
+        ((action('stop', 50, None),), False),
+        ((action('reboot', 10), action('stop', 50, None)), False),
+        ((action('stop', 10, None), action('stop', 50, 'eva')), False),
+        ((action('create', 10),), False),
+        ((action('start', 10), action('stop', 50, 'eva')), False),
+    ],
+)
+def test_who_stopped_a_server_stands_in_novas_log(actions, by_a_person):
+    evidence = samples.evidence(FOUND_OFF, actions=actions)
+    assert guards.stopped_by_a_person(evidence) == by_a_person
+    start = samples.policy(steps=(Step('server.start'),))
+    found = guards.intent(FOUND_OFF, samples.recovery(policy=start), evidence)
+    assert (found is not None) == by_a_person
+    found = guards.intent(FOUND_OFF, samples.recovery(), evidence)
+    assert found.status == LEFT_ALONE
+    assert ('no server.start' in found.reason) != by_a_person
+
+
+def test_every_wait_names_its_guard():
+    assert len(set(guards.GUARDS)) == len(guards.GUARDS)
+    for guard in ('silence', 'stack', 'storm', 'host', 'recent_change', 'busy', 'unheard'):
+        assert guard in guards.GUARDS
