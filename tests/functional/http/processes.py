@@ -8,26 +8,22 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 import requests
 
 from aodh_ha.cmd.serve import WEBHOOK
+from tests import waiting
+
+T = TypeVar('T')
 
 START_SECONDS = 60.0
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """The condition's value once it is true; fails after the bound."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f'not within {seconds} s')
+def wait_for(condition: Callable[[], T], seconds: float = 30.0) -> T:
+    """The condition's first true value: processes take their time on a busy machine."""
+    return waiting.wait_for(condition, seconds, every=0.02)
 
 
 def free_port() -> int:
