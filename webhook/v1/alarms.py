@@ -37,6 +37,7 @@ def view(alarm: Alarm) -> dict[str, Any]:
         'aodh_alarm_id': alarm.aodh_alarm_id,
         'state': alarm.state,
         'state_at': fields.iso(alarm.state_at),
+        'problem': alarm.problem,
         'created_at': fields.iso(alarm.created_at),
     }
 
