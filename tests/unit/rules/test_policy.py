@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aodh_ha.exceptions import InvalidPolicy
 from aodh_ha.rules import policy
-from aodh_ha.rules.policy import Step
+from aodh_ha.rules.policy import ACTIONS, Budget, Match, Policy, Step
 from tests.samples import DOCUMENT, LADDER
 
 
@@ -41,7 +41,124 @@ def test_a_step_is_named_with_its_type():
     ]
 
 
+WHOLE = """\
+name: whole
+heartbeat: {interval: 5s, missed: 4, boot_grace: 1m}
+match: {groups: [db, web], stacks: [shop]}
+preserve: [volumes, floating_ips]
+steps:
+  - {action: service.restart, attempts: 2, backoff: 10s, intensity: 10 in 1h, healthy: true}
+  - {action: server.start, delay: 5s}
+  - {action: server.reboot, type: hard, hold: 1m, snapshot: true}
+  - {action: server.evacuate, when: always, approval: true}
+  - {action: hook, name: page}
+budget: {concurrent: 10%, per_window: 20 in 10m, per_guest: 3 in 1h, storm: 30% in 60s, reset: 1h}
+priority: 70
+suspect: any
+fencing: ipmi
+on_exhausted: page
+dry_run: true
+"""
+
+
+def test_every_key_of_a_policy_is_read():
+    found = policy.parse(WHOLE, 7)
+    assert found == Policy(
+        name='whole',
+        version=7,
+        steps=(
+            Step('service.restart', None, 2, backoff=10.0, intensity=(10, 3600.0), healthy=True),
+            Step('server.start', delay=5.0),
+            Step('server.reboot', 'hard', hold=60.0, snapshot=True),
+            Step('server.evacuate', when='always', approval=True),
+            Step('hook', name_of_hook='page'),
+        ),
+        preserve=frozenset({'volumes', 'floating_ips'}),
+        interval=5.0,
+        missed=4,
+        boot_grace=60.0,
+        document=WHOLE,
+        match=Match(('db', 'web'), ('shop',)),
+        budget=Budget(None, 0.1, (20, 600.0), (3, 3600.0), (0.3, 60.0), 3600.0),
+        priority=70,
+        suspect='any',
+        fencing='ipmi',
+        on_exhausted='page',
+        dry_run=True,
+    )
+    assert [s.name for s in found.steps][-2:] == ['server.evacuate', 'hook page']
+    assert [s.applies for s in found.steps] == ['service', 'off', 'host_up', 'always', 'always']
+
+
+def test_what_loses_data_is_read_only_when_that_is_asked_for():
+    asked = 'name: p\nallow_data_loss: true\nsteps: [{action: stack.recreate}]'
+    assert policy.parse(asked).allow_data_loss
+
+
+ONE = 'name: p\nsteps:\n- {action: %s}'
+
+
+def after(line):
+    return f'{line}\n' + ONE % 'notify'
+
+
+HARD_FIRST = 'server.reboot, type: hard}\n- {action: server.reboot, type: soft'
+
 FAULTY = [
+    (ONE % 'stack.recreate', 'line 3: steps.0.action: stack.recreate deletes volumes and addre'),
+    (
+        'name: p\nallow_data_loss: true\npreserve: [volumes]\nsteps: [{action: stack.recreate}]',
+        'line 4: steps.0.action: stack.recreate preserves nothing',
+    ),
+    *(
+        (f'preserve: [root_disk]\n{ONE}' % action, f'line 4: steps.0.action: {begins} empties')
+        for action, begins in (
+            ('server.rebuild', 'a rebuild'),
+            ('server.replace', 'server.replace'),
+            ('stack.heal', 'stack.heal'),
+            ('stack.rebuild', 'stack.rebuild'),
+        )
+    ),
+    (ONE % 'hook', 'line 3: steps.0.name: a hook needs the name that the configuration gives it'),
+    (ONE % 'hook, name: /bin/sh', 'line 3: steps.0.name: must be 1 to 63'),
+    (ONE % 'hook, command: sh', 'line 3: steps.0.command: unknown key'),
+    (ONE % 'notify, name: page', 'line 3: steps.0.name: notify has no name; remove it'),
+    (ONE % 'notify, type: soft', 'line 3: steps.0.type: notify has no type; remove it'),
+    (ONE % 'server.evacuate, when: host_up', 'line 3: steps.0.when: Nova evacuates only from'),
+    (ONE % 'service.restart, when: host_up', 'line 3: steps.0.when: service.restart needs a'),
+    (ONE % HARD_FIRST, 'line 4: steps.1: a soft reboot after the hard one of step 0: swap them'),
+    (
+        ONE % 'server.start}\n- {action: server.start',
+        'line 4: steps.1: server.start stands in step 0 already; write attempts: there',
+    ),
+    (ONE % 'notify, delay: 5', 'line 3: steps.0.delay: must be a duration'),
+    (ONE % 'notify, backoff: 2h', 'line 3: steps.0.backoff: must be from 0s to 3600s'),
+    (ONE % 'notify, hold: x', 'line 3: steps.0.hold: must be a duration'),
+    (ONE % 'notify, healthy: 1', 'line 3: steps.0.healthy: must be true or false'),
+    (ONE % 'notify, approval: yes please', 'line 3: steps.0.approval: must be true or false'),
+    (ONE % 'notify, snapshot: []', 'line 3: steps.0.snapshot: must be true or false'),
+    (ONE % 'notify, intensity: 3', 'line 3: steps.0.intensity: must be written like 3 in 1h'),
+    (ONE % 'notify, intensity: 0 in 1h', 'line 3: steps.0.intensity: must be from 1 to 999999'),
+    (ONE % 'notify, intensity: 30% in 1h', 'line 3: steps.0.intensity: must be written like'),
+    (after('budget: []'), 'line 1: budget: must be a mapping'),
+    (after('budget: {at_once: 1}'), 'line 1: budget.at_once: unknown key'),
+    *(
+        (after(f'budget: {{concurrent: {v}}}'), 'line 1: budget.concurrent: must be')
+        for v in ('0', '-1', '1.5', 'true', '0%', '101%', '5 %', '"²%"', '[]')
+    ),
+    *(
+        (after(f'budget: {{storm: {v}}}'), 'line 1: budget.storm: must be')
+        for v in ('3 in 60s', '30%', '30% in 0s', '30% in 8d', '0% in 60s', '200% in 60s')
+    ),
+    (after('budget: {reset: 10s}'), 'line 1: budget.reset: must be from 60s'),
+    (after('priority: 101'), 'line 1: priority: must be a whole number from 0 to 100'),
+    (after('suspect: never'), 'line 1: suspect: must be one of gentle, any'),
+    (after('fencing: [ipmi]'), 'line 1: fencing: must be 1 to 63'),
+    (after('on_exhausted: ""'), 'line 1: on_exhausted: must be 1 to 63'),
+    (after('dry_run: "true"'), 'line 1: dry_run: must be true or false'),
+    (after('match: {hosts: [a]}'), 'line 1: match.hosts: unknown key'),
+    (after('match: {groups: web}'), 'line 1: match.groups: must be a list of names'),
+    (after('match: {groups: ["a\\n"]}'), 'line 1: match.groups: must be a list'),
     ('', 'line 1: must be a mapping'),
     ('- a', 'line 1: must be a mapping'),
     ('name: [', 'not YAML'),
@@ -161,11 +278,16 @@ VALUES = st.recursive(
 )
 STEPS = st.lists(
     st.fixed_dictionaries(
-        {'action': st.sampled_from(['server.reboot', 'server.rebuild']) | VALUES},
+        {'action': st.sampled_from([*ACTIONS, *['server.reboot'] * 6]) | VALUES},
         optional={
             'type': st.sampled_from(['soft', 'hard']) | VALUES,
             'attempts': st.integers(0, 12) | VALUES,
             'verify': st.sampled_from(['10s', '2m', '9h']) | VALUES,
+            'when': st.sampled_from(policy.WHEN) | VALUES,
+            'name': st.sampled_from(['page']) | VALUES,
+            'intensity': st.sampled_from(['3 in 1h', '1 in 1s']) | VALUES,
+            'hold': st.sampled_from(['10s']) | VALUES,
+            'approval': st.booleans() | VALUES,
         },
     ),
     max_size=3,
@@ -175,6 +297,13 @@ POLICIES = st.fixed_dictionaries(
     optional={
         'preserve': st.lists(st.sampled_from(policy.PRESERVABLE)) | VALUES,
         'heartbeat': VALUES,
+        'budget': st.dictionaries(
+            st.sampled_from(['concurrent', 'per_window', 'per_guest', 'storm', 'reset']),
+            st.sampled_from(['10%', '3 in 1h', '30% in 60s', '10m', '5 in 2m']) | VALUES,
+        )
+        | VALUES,
+        'allow_data_loss': st.booleans() | VALUES,
+        'match': VALUES,
     },
 )
 
@@ -191,5 +320,60 @@ def test_what_is_accepted_can_be_carried_out(data):
         assert step.type in policy.ACTIONS[step.action].types
         assert 1 <= step.attempts <= 10
         assert 1 <= step.verify <= 3600
-        assert step.action != 'server.rebuild' or 'root_disk' not in found.preserve
+        assert not step.kind.destroys or step.kind.destroys not in found.preserve
+        assert not step.kind.data_loss or (found.allow_data_loss and not found.preserve)
+        assert bool(step.name_of_hook) == (step.action == 'hook')
     assert policy.parse(found.document, found.version) == found
+
+
+# ---- the operator's bounds
+
+
+def steps(*actions):
+    lines = ''.join(f'  - {{action: {a}}}\n' for a in actions)
+    return f'name: p\nsteps:\n{lines}'
+
+
+EVERY = frozenset(ACTIONS)
+
+
+def told(text, actions=EVERY, **most):
+    try:
+        policy.bounded(policy.parse(text), actions, Budget(**{'per_guest': None} | most))
+    except InvalidPolicy as e:
+        return e.detail
+    return ''
+
+
+@pytest.mark.parametrize('action', ['server.evacuate', 'server.migrate'])
+def test_only_an_operators_policy_moves_servers_to_other_hosts(action):
+    assert told(steps('notify', action)) == (
+        f"line 4: steps.1.action: {action} may stand only in the operator's policies; remove it"
+    )
+
+
+def test_a_project_takes_only_the_steps_that_the_operator_allows():
+    allowed = frozenset({'notify', 'server.start'})
+    assert told(steps('notify', 'server.start'), allowed) == ''
+    assert told(steps('notify', 'server.rebuild'), allowed) == (
+        'line 4: steps.1.action: the operator allows notify, server.start; remove server.rebuild'
+    )
+
+
+@pytest.mark.parametrize(
+    ('budget', 'problem'),
+    [
+        ('concurrent: 5', ''),
+        ('concurrent: 6', 'line 1: budget.concurrent: the operator allows 5 at most'),
+        ('per_window: 10 in 1h', ''),
+        ('per_window: 11 in 1h', 'line 1: budget.per_window: the operator allows 10 in 3600s'),
+        ('per_guest: 3 in 1h', ''),
+        ('per_guest: 2 in 30m', 'line 1: budget.per_guest: the operator allows 3 in 3600s'),
+    ],
+)
+def test_a_projects_budget_stays_within_the_operators(budget, problem):
+    most = {'concurrent': 5, 'per_window': (10, 3600.0), 'per_guest': (3, 3600.0)}
+    text = f'budget: {{{budget}{"" if "per_guest" in budget else ", per_guest: 1 in 1h"}}}\n'
+    found = told(text + steps('notify'), **most)
+    assert found.startswith(problem)
+    assert bool(found) == bool(problem)
