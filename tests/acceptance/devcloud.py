@@ -290,7 +290,7 @@ class Guest:
 
     def recoveries(self) -> list[dict[str, Any]]:
         """Newest first."""
-        return self.cloud.api.recoveries(self.id)
+        return list(self.cloud.api.recoveries(self.id))
 
     def ended(self, seconds: float = 120) -> dict[str, Any]:
         """Its only recovery with attempts and events, once it has ended."""
