@@ -326,11 +326,18 @@ def bounded(policy: Policy, actions: frozenset[str], most: Budget) -> None:
                 ('steps', n, 'action'),
                 f'the operator allows {", ".join(sorted(actions))}; remove {step.action}',
             )
-    for key in ('per_window', 'per_guest'):
-        mine, limit = getattr(policy.budget, key), getattr(most, key)
-        if mine and limit and mine[0] / mine[1] > limit[0] / limit[1]:
+    mine = policy.budget
+    for key, rate, limit in (
+        ('per_window', mine.per_window, most.per_window),
+        ('per_guest', mine.per_guest, most.per_guest),
+    ):
+        # A budget that is left out has no bound, so it goes beyond the operator's, too.
+        if limit and (rate is None or rate[0] / rate[1] > limit[0] / limit[1]):
             raise doc.fail(
                 ('budget', key), f'the operator allows {limit[0]} in {limit[1]:g}s at most'
             )
-    if most.concurrent and (policy.budget.concurrent or 0) > most.concurrent:
-        raise doc.fail(('budget', 'concurrent'), f'the operator allows {most.concurrent} at most')
+    if most.concurrent and not 0 < (mine.concurrent or 0) <= most.concurrent:
+        raise doc.fail(
+            ('budget', 'concurrent'),
+            f'the operator allows {most.concurrent} at most; write a number, not a share',
+        )

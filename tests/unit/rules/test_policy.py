@@ -365,15 +365,28 @@ def test_a_project_takes_only_the_steps_that_the_operator_allows():
     [
         ('concurrent: 5', ''),
         ('concurrent: 6', 'line 1: budget.concurrent: the operator allows 5 at most'),
-        ('per_window: 10 in 1h', ''),
-        ('per_window: 11 in 1h', 'line 1: budget.per_window: the operator allows 10 in 3600s'),
-        ('per_guest: 3 in 1h', ''),
-        ('per_guest: 2 in 30m', 'line 1: budget.per_guest: the operator allows 3 in 3600s'),
+        ('concurrent: 1%', 'line 1: budget.concurrent: the operator allows 5 at most; write a num'),
+        ('reset: 1h', 'line 1: budget.concurrent: the operator allows 5 at most'),
     ],
 )
-def test_a_projects_budget_stays_within_the_operators(budget, problem):
-    most = {'concurrent': 5, 'per_window': (10, 3600.0), 'per_guest': (3, 3600.0)}
-    text = f'budget: {{{budget}{"" if "per_guest" in budget else ", per_guest: 1 in 1h"}}}\n'
-    found = told(text + steps('notify'), **most)
+def test_a_project_does_no_more_at_once_than_the_operator_allows(budget, problem):
+    found = told(f'budget: {{{budget}}}\n' + steps('notify'), concurrent=5)
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
+
+
+@pytest.mark.parametrize('key', ['per_window', 'per_guest'])
+@pytest.mark.parametrize(
+    ('rate', 'within'), [('10 in 1h', True), ('5 in 30m', True), ('11 in 1h', False), ('', False)]
+)
+def test_a_project_does_no_more_in_a_window_than_the_operator_allows(key, rate, within):
+    head = f'budget: {{{key}: {rate}}}\n' if rate else ''
+    limit = 10 if rate or key == 'per_window' else 3  # the default is 5 in 1h
+    found = told(head + steps('notify'), **{key: (limit, 3600.0)})
+    assert found == (
+        '' if within else f'line 1: budget.{key}: the operator allows {limit} in 3600s at most'
+    )
+
+
+def test_without_bounds_a_project_may_leave_the_budget_out():
+    assert told(steps('notify')) == ''
