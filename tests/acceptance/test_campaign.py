@@ -91,7 +91,7 @@ def crashed(service: Instance, guest: Guest) -> list[str]:
 def test_nothing_is_lost_and_nothing_is_done_twice(service: Instance) -> None:
     cloud = service.cloud
     for name in CASES:
-        cloud.operator.save_policy(name, document(name), scope='operator')
+        cloud.operator.save_policy(name, document(name), operator=True)
     guests: dict[str, Guest] = {}
     for trigger in ('heartbeat', 'service'):
         names = [n for n, c in CASES.items() if c.trigger == trigger]

@@ -1,14 +1,11 @@
 """A compute host dies with ten guests; and a gateway that nobody reaches is nobody's failure."""
 
-import json
-import pathlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-import openstack
 import pytest
 
 from tests.acceptance.devcloud import Devcloud, Guest, wait
@@ -43,7 +40,7 @@ def sensitive(cloud: Devcloud) -> Iterator[None]:
 @pytest.fixture(scope='module')
 def guests(cloud: Devcloud, sensitive: None) -> Iterator[list[Guest]]:
     """Ten on host2, with data on their volumes, under an operator's policy that evacuates."""
-    cloud.operator.save_policy('evacuating', POLICY, scope='operator')
+    cloud.operator.save_policy('evacuating', POLICY, operator=True)
 
     def make(number: int) -> Guest:
         guest = cloud.guest(f'many-{number}', host='host2', volume=True)
@@ -57,7 +54,7 @@ def guests(cloud: Devcloud, sensitive: None) -> Iterator[list[Guest]]:
         made = list(pool.map(make, range(GUESTS)))
     yield made
     cloud.remove(made)
-    cloud.operator.delete_policy('evacuating', scope='operator')
+    cloud.operator.delete_policy('evacuating', operator=True)
 
 
 def seconds(text: str | None) -> float:
@@ -77,31 +74,11 @@ def most_at_once(recoveries: list[dict[str, Any]]) -> int:
     return most
 
 
-def pages(cloud: Devcloud) -> list[dict[str, Any]]:
-    """What the operator was told, by the hook `page`."""
-    path: pathlib.Path = cloud.state / 'data' / 'pages.jsonl'
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def host2(cloud: Devcloud) -> Any:
-    """The compute service of the host that dies."""
-    return next(cloud.admin.compute.services(binary='nova-compute', host='host2'))
-
-
-def back(cloud: Devcloud) -> bool:
-    """Host2 is up again; Nova says 400 until the host has cleared up its evacuations."""
-    try:
-        cloud.admin.compute.update_service_forced_down(host2(cloud), forced=False)
-    except openstack.exceptions.BadRequestException:
-        return False
-    return bool(host2(cloud).state == 'up')
-
-
 def test_a_gateway_that_nobody_reaches_lets_nobody_be_touched(
     cloud: Devcloud, guests: list[Guest]
 ) -> None:
     """All fall silent at once: held as a storm, the operator told why; then all is well again."""
-    told = len(pages(cloud))
+    told = len(cloud.pages())
     cloud.run('fault', 'net-cut', 'all')
     try:
         storm = wait(
@@ -116,7 +93,7 @@ def test_a_gateway_that_nobody_reaches_lets_nobody_be_touched(
             90,
         )
         wait(
-            lambda: [p for p in pages(cloud)[told:] if 'gateway' in p['message']],
+            lambda: [p for p in cloud.pages()[told:] if 'gateway' in p['message']],
             'the operator is told why',
         )
     finally:
@@ -126,7 +103,7 @@ def test_a_gateway_that_nobody_reaches_lets_nobody_be_touched(
         assert ended['recovery']['reason'] == 'heard again by itself'
         assert ended['attempts'] == []
         assert guest.actions() == []
-    wait(lambda: not cloud.operator.incidents(active=True), 'the storm is over', 120)
+    wait(lambda: not cloud.operator.incidents(open_only=True), 'the storm is over', 120)
 
 
 def test_a_host_that_dies_is_one_incident_and_its_guests_are_evacuated(
@@ -153,6 +130,5 @@ def test_a_host_that_dies_is_one_incident_and_its_guests_are_evacuated(
         assert incidents[0]['fenced_at'], 'fenced before anything was evacuated'
         assert most_at_once(recoveries) <= AT_ONCE
     finally:
-        cloud.run('start', 'nova-compute-host2')
-        wait(lambda: back(cloud), 'host2 is back', 180)
-    wait(lambda: not cloud.operator.incidents(active=True), 'the incident is closed', 120)
+        cloud.host_back('host2')
+    wait(lambda: not cloud.operator.incidents(open_only=True), 'the incident is closed', 120)

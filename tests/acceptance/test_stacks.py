@@ -78,7 +78,7 @@ heartbeat: {{interval: 2s, missed: 3, boot_grace: 30s}}
 steps:
   - {{action: {case.step}, verify: 180s}}
 """
-        cloud.operator.save_policy(name, document, scope='operator')
+        cloud.operator.save_policy(name, document, operator=True)
         cloud.demo.orchestration.create_stack(name=name, template=TEMPLATE)
     for name in CASES:
         stack = cloud.demo.orchestration.find_stack(name)

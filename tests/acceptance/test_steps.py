@@ -83,7 +83,7 @@ def broken(cloud: Devcloud) -> Iterator[dict[str, tuple[Guest, Before]]]:
     """A guest a step, with data on its volume and its root disk, each broken its way."""
     operator = cloud.operator
     for name, case in CASES.items():
-        operator.save_policy(name, document(name, case), scope='operator')
+        operator.save_policy(name, document(name, case), operator=True)
     guests = {}
     for trigger in ('heartbeat', 'service'):
         names = [n for n, c in CASES.items() if c.trigger == trigger]
@@ -102,7 +102,7 @@ def broken(cloud: Devcloud) -> Iterator[dict[str, tuple[Guest, Before]]]:
     yield {name: (guest, before[name]) for name, guest in guests.items()}
     cloud.remove(guests.values())
     for name in CASES:
-        operator.delete_policy(name, scope='operator')
+        operator.delete_policy(name, operator=True)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -145,6 +145,7 @@ def test_evidence_is_kept_with_the_attempt(broken: dict[str, tuple[Guest, Before
 def test_explain_tells_it_in_words(broken: dict[str, tuple[Guest, Before]]) -> None:
     guest, _ = broken['rebuild']
     recovery = guest.ended(180)['recovery']
-    told = '\n'.join(guest.cloud.api.explain(recovery['id']))
+    found = guest.cloud.api.explain_recovery(recovery['id'])['explanation']
+    told = '\n'.join(str(line) for line in found['decisions'])
     assert 'server.rebuild' in told
     assert 'heartbeat' in told
