@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from aodh_ha.db import audit
+from aodh_ha.db import audit, commands
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import attempts, recoveries
 from aodh_ha.db.queue import CANCELLED
@@ -125,6 +125,10 @@ def cancel(
         .where(under_way)
         .values(status=UNVERIFIED, finished_at=now, detail='not waited for: ' + why)
     )
+    # What the guest has not fetched yet, it need not do any more.
+    for command in commands.of_guest(connection, recovery.server_id):
+        if command.recovery_id == recovery.id:
+            commands.withdraw(connection, command.id, now)
     audit.record(
         connection,
         now,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aodh_ha.db import attempts, guests, incidents, policies, queue, silences
+from aodh_ha.db import attempts, commands, guests, incidents, policies, queue, silences
 from aodh_ha.db.models import recoveries as table
 from aodh_ha.rules import guards
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, SENT, UNVERIFIED
@@ -230,12 +230,19 @@ def test_a_cancelled_recovery_is_over_for_whoever_holds_it_and_for_this_silence(
     service.database.run(
         lambda c: attempts.intend(c, held, attempt, service.clock(), service.guest())
     )
+    restart = (SERVER_ID, commands.RESTART, {'service': 'web'})
+    now = service.clock()
+    for owner in (recovery, None):
+        service.database.run(lambda c, o=owner: commands.add(c, *restart, o, now, now + 60))
     answer = order(service, recovery, 'cancel', {'reason': 'not now'})
     shown = answer.get_json()['recovery']
     assert (shown['status'], shown['guard']) == (LEFT_ALONE, 'cancelled')
     assert shown['reason'].endswith(': not now')
     with pytest.raises(queue.LeaseLost):
         service.database.run(lambda c: queue.renew(c, held, service.clock(), 15))
+    with service.database.read() as c:
+        left = commands.pending(c, SERVER_ID, service.clock())
+    assert [c.recovery_id for c in left] == [None]
     found = service.call('GET', f'/v1/recoveries/{recovery}').get_json()
     assert [a['status'] for a in found['attempts']] == [UNVERIFIED]
     assert found['events'][-1]['kind'] == LEFT_ALONE
