@@ -50,6 +50,10 @@ NAME_FREED = 30.0
 """Seconds after a deletion within which the stack's name is free again."""
 
 
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+"""What heatclient and we make of a page that is no JSON, as a proxy may send it."""
+
+
 class Heat:
     """One Heat endpoint; the part of recovery.cloud.Cloud that is Heat's. Errors as told there.
 
@@ -281,6 +285,8 @@ class Heat:
             raise NotInCatalog('Heat is not in the catalog') from None
         except (heat.BaseException, ksa.ClientException) as e:
             raise CloudAway(f'Heat: {first_line(e)}') from None
+        except _UNREADABLE as e:
+            raise CloudAway(f'Heat answered with nothing that its client can read: {e!r}') from None
 
     # ---- within: acting
 
@@ -371,6 +377,8 @@ def _before(call: Callable[[], T]) -> T:
     except (heat.BaseException, ksa.ClientException) as e:
         error = of_action('Heat', _status(e), e)
         raise NotNow(error.detail) if isinstance(error, OutcomeUnknown) else error from None
+    except _UNREADABLE as e:
+        raise NotNow(f'Heat answered with nothing that its client can read: {e!r}') from None
 
 
 def _act(call: Callable[[], T]) -> T:

@@ -29,7 +29,7 @@ class Wire:
     """The services, as requests_mock has them."""
 
     def __init__(self, mock):
-        self.mock = mock
+        self.mock = _as_json(mock)
         self.catalog = dict(EVERYTHING)
         self.projects = {SERVICE_PROJECT, PROJECT}
         """Those in which the service user has a role."""
@@ -82,6 +82,21 @@ class Wire:
     def sent(self, method, path):
         """What was sent to this path."""
         return [r for r in self.mock.request_history if (r.method, r.path) == (method, path)]
+
+
+def _as_json(mock):
+    """Give each answer the content type without which heatclient sees nothing in it."""
+    register = mock.register_uri
+
+    def register_uri(method, url, response_list=None, **kwargs):
+        for answer in response_list or [kwargs]:
+            if 'exc' not in answer:
+                headers = {'Content-Type': 'application/json'} | answer.get('headers', {})
+                answer['headers'] = headers
+        return register(method, url, response_list, **kwargs)
+
+    mock.register_uri = register_uri
+    return mock
 
 
 def _version(name, url):
