@@ -94,7 +94,10 @@ class ListAlarms(Lister):
         """List."""
         alarms = list(self.api.alarms(guest_id(self.api, parsed_args.guest)))
         states = self._states() if alarms else {}
-        columns = ('ID', 'Server ID', 'Trigger', 'Threshold', 'State', 'Aodh State', 'Aodh Alarm')
+        columns = (
+            *('ID', 'Server ID', 'Trigger', 'Threshold', 'State', 'Aodh State', 'Aodh Alarm'),
+            'Problem',
+        )
         return columns, (
             (
                 a['id'],
@@ -104,6 +107,7 @@ class ListAlarms(Lister):
                 a['state'],
                 UNKNOWN if states is None else states.get(a['aodh_alarm_id'], MISSING),
                 fields.Maybe(a['aodh_alarm_id']),
+                fields.Maybe(a['problem'] or None),
             )
             for a in alarms
         )
@@ -176,6 +180,7 @@ def guest_id(api: 'Client', name_or_id: str | None) -> str | None:
 def _shown(alarm: Object, carrier: Object) -> Row:
     shown = alarm | {
         'aodh_alarm_id': fields.Maybe(alarm['aodh_alarm_id']),
+        'problem': fields.Maybe(alarm['problem'] or None),
         'state_at': fields.Maybe(alarm['state_at']),
         'aodh_state': carrier['state'],
         'aodh_state_reason': fields.Maybe(carrier.get('state_reason')),

@@ -147,6 +147,7 @@ def alarm(**changes: Any) -> dict[str, Any]:
         'state': 'ok',
         'state_at': None,
         'created_at': '2026-11-22T14:00:00.000Z',
+        'problem': '',
     } | changes
 
 

@@ -143,10 +143,12 @@ def test_the_list_shows_both_states(cloud, run):
 
 
 def test_the_list_says_that_aodh_is_away_and_shows_the_rest(cloud, run):
-    cloud.api('GET', 'alarms', {'alarms': [alarm()], 'next': None})
+    wrong = alarm(problem='Aodh has no such alarm')
+    cloud.api('GET', 'alarms', {'alarms': [wrong], 'next': None})
     cloud.aodh('GET', 'alarms', requests.ConnectionError('Connection refused'))
     result = run('alarm', 'list', '-f', 'value', '-c', 'State', '-c', 'Aodh State')
     assert (result.code, result.out) == (0, 'ok unknown\n')
+    assert 'Aodh has no such alarm' in run('alarm', 'list').out
     assert result.err.startswith("Warning: Aodh's states are not known: ")
 
 
