@@ -204,6 +204,12 @@ hook_opts: list[cfg.Opt] = [
         help='Where to POST the facts as a JSON object, instead of a command; a 2xx answer means '
         'done.',
     ),
+    cfg.BoolOpt(
+        'for_projects',
+        default=False,
+        help="Whether projects' own policies may name it. Never let them name one that fences: "
+        'they could switch off a host.',
+    ),
     cfg.FloatOpt(
         'timeout',
         default=30.0,
@@ -372,6 +378,11 @@ def _register_hook(conf: cfg.ConfigOpts, name: str) -> str:
     for option in hook_opts:
         getattr(conf[group], option.dest)
     return group
+
+
+def hooks_for_projects(conf: cfg.ConfigOpts) -> list[str]:
+    """The hooks that projects' own policies may name."""
+    return [name for name in conf.hooks.names if conf[f'{HOOK}{name}'].for_projects]
 
 
 def limits(conf: cfg.ConfigOpts) -> Limits:

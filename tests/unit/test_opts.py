@@ -52,8 +52,9 @@ def test_hooks_are_read_by_name(tmp_path):
         tmp_path,
         '[hooks]\nnames = fence, page\n[hook:fence]\ncommand = /bin/fence --now\n'
         '[hook:page]\nurl = https://pager.example.org/x\ntimeout = 5\n'
-        '[notifications]\nhook = page\n',
+        'for_projects = true\n[notifications]\nhook = page\n',
     )
+    assert opts.hooks_for_projects(conf) == ['page']
     assert conf['hook:fence'].command == '/bin/fence --now'
     assert (conf['hook:page'].url, conf['hook:page'].timeout) == ('https://pager.example.org/x', 5)
 

@@ -120,8 +120,11 @@ def save(name: str) -> Response:
     if name in RESERVED:
         raise InvalidRequest(f'a policy cannot be called {name}; choose another name')
     here = state()
-    _check_hooks(policy, here.conf.hooks.names)
-    if owner != policies.OPERATOR:
+    if owner == policies.OPERATOR:
+        _check_hooks(policy, here.conf.hooks.names)
+    else:
+        # One that fences must not be a project's to run: it would switch off others' host.
+        _check_hooks(policy, opts.hooks_for_projects(here.conf))
         rules.bounded(policy, *opts.bounds(here.conf))
     saved = here.database.run(lambda c: policies.save(c, owner, policy, here.clock()))
     return jsonify({'policy': view(saved, kind)})
@@ -169,7 +172,7 @@ def delete(name: str) -> tuple[str, int]:
 
 
 def _check_hooks(policy: Policy, known: list[str]) -> None:
-    """Refuse a policy that names a hook which the configuration does not have."""
+    """Refuse a policy that names a hook which the configuration does not have for it."""
     doc = Document(policy.document)
     named: list[tuple[tuple[str | int, ...], str]] = [
         (('steps', n, 'name'), s.name_of_hook) for n, s in enumerate(policy.steps) if s.name_of_hook
@@ -181,7 +184,7 @@ def _check_hooks(policy: Policy, known: list[str]) -> None:
     for path, name in named:
         if name not in known:
             have = f'it has {", ".join(sorted(known))}' if known else 'it has none'
-            raise doc.fail(path, f'the configuration has no hook {name}; {have}')
+            raise doc.fail(path, f'the configuration has no hook {name} for this policy; {have}')
 
 
 def document(data: dict[str, Any]) -> Policy:

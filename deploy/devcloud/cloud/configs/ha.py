@@ -25,7 +25,11 @@ def _aodh_ha(s: Settings) -> dict:
         'guards': {'storm_minimum': s.storm},
         'hooks': {'names': 'fence,page'},
         'hook:fence': {'command': _hook(s, 'fence', s.state), 'timeout': 60},
-        'hook:page': {'command': _hook(s, 'page', s.pages), 'timeout': 10},
+        'hook:page': {
+            'command': _hook(s, 'page', s.pages),
+            'timeout': 10,
+            'for_projects': True,
+        },
         'notifications': {'hook': 'page'},
         'service_credentials': auth(s, 'aodh-ha'),
         **authtoken(s, 'aodh-ha'),
