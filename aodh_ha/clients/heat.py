@@ -15,13 +15,12 @@ from heatclient import exc as heat
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
-from aodh_ha.clients.errors import first_line, of_action
+from aodh_ha.clients.errors import first_line
+from aodh_ha.clients.heat_calls import act, before, read, refusal, request_id
 from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.stacks import Resource, Tree, hidden
 from aodh_ha.exceptions import (
     ActionRefused,
-    AodhHAError,
-    CloudAway,
     ConfigurationError,
     NotFound,
     NotNow,
@@ -50,10 +49,6 @@ NAME_FREED = 30.0
 """Seconds after a deletion within which the stack's name is free again."""
 
 
-_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
-"""What heatclient and we make of a page that is no JSON, as a proxy may send it."""
-
-
 class Heat:
     """One Heat endpoint; the part of recovery.cloud.Cloud that is Heat's. Errors as told there.
 
@@ -71,17 +66,17 @@ class Heat:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = {'region_name': region_name, 'interface': interface}
-        self._reader = self._client(session)
-        self._in_project = in_project
+        self._reader, self._in_project = self._client(session), in_project
         self._clients: dict[str, tuple[Session, Any]] = {}
-        self._clock = clock
-        self._sleep = sleep
+        self._clock, self._sleep = clock, sleep
         self._root_of: dict[str, str] = {}
         """``name/id`` of the root stack, by server."""
         self._seen: dict[str, tuple[tuple[str, str], float]] = {}
         """Root stacks that were read: their status and time of update, and when."""
         self._none: dict[str, float] = {}
         """Servers that no stack had, and when that was found."""
+        self._ids: tuple[tuple[str, str, str, str], frozenset[str]] | None = None
+        """Of the stack that was asked for last, in the state that it had."""
 
     def _client(self, session: Session) -> Any:
         return heatclient.Client('1', session=session, **self._options)
@@ -108,19 +103,25 @@ class Heat:
         if found is None:
             # By its list: an administrator's look by name finds what is in its own project.
             wanted = {'tenant': member.project_id, 'name': member.root_name}
-            for listed in self._read(lambda: list(self._reader.stacks.list(filters=wanted))):
+            for listed in read(lambda: list(self._reader.stacks.list(filters=wanted))):
                 found = found or self._root(listed.identifier)
         return self._as_member(found, member.project_id, member) if found else None
 
     def ids(self, member: Member) -> frozenset[str]:
         """Ids of all that the root stack made, or attaches."""
-        return self._read(lambda: self._tree(f'{member.root_name}/{member.root_id}')).ids
+        # Asked for each server of a stack in turn; what the stack has changes with its state.
+        state = (member.root_id, member.status, member.updated_at, member.last_event)
+        known = self._ids
+        if known is None or known[0] != state or member.busy:
+            tree = read(lambda: self._tree(f'{member.root_name}/{member.root_id}'))
+            known = self._ids = (state, tree.ids)
+        return known[1]
 
     def definition(self, member: Member) -> dict[str, Any]:
         """See Cloud.stack_definition."""
         stacks, which = self._reader.stacks, f'{member.root_name}/{member.root_id}'
 
-        def read() -> dict[str, Any]:
+        def look() -> dict[str, Any]:
             root = self._show(which)
             return {
                 'name': root.stack_name,
@@ -133,7 +134,7 @@ class Heat:
                 'tags': list(root.tags or ()),
             }
 
-        return self._read(read)
+        return read(look)
 
     # ---- actions
 
@@ -141,16 +142,16 @@ class Heat:
         """Have these servers of the root stack replaced; None: every one."""
         which = f'{member.root_name}/{member.root_id}'
         client = self._acting(member.project_id)
-        wanted = _before(lambda: self._wanted(client, which, member, names))
+        wanted = before(lambda: self._wanted(client, which, member, names))
         for server in wanted:
-            _act(partial(client.resources.mark_unhealthy, server.stack, server.name, True, reason))
+            act(partial(client.resources.mark_unhealthy, server.stack, server.name, True, reason))
         # Not stacks.update(): it keeps the answer, which has the request id, to itself.
-        answer = _act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
-        return _request_id(answer)
+        answer = act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
+        return request_id(answer)
 
     def recreate(self, member: Member, definition: Mapping[str, Any] | None) -> str | None:
         """See Cloud.recreate_stack."""
-        known = dict(definition or _before(lambda: self.definition(member)))
+        known = dict(definition or before(lambda: self.definition(member)))
         names = hidden(known)
         if names:
             raise ActionRefused(
@@ -166,7 +167,7 @@ class Heat:
             except heat.HTTPConflict as e:
                 # Heat says DELETE_COMPLETE a moment before it frees the name (seen).
                 if self._clock() >= until:
-                    raise of_action('Heat', 409, e) from None
+                    raise refusal(e) from None
             self._sleep(POLL)
         return None
 
@@ -183,11 +184,11 @@ class Heat:
             data['tags'] = ','.join(known['tags'])
 
         try:
-            return _request_id(client.http_client.post('/stacks', data=data))
+            return request_id(client.http_client.post('/stacks', data=data))
         except heat.HTTPConflict:
             raise
         except (heat.BaseException, ksa.ClientException) as e:
-            raise of_action('Heat', _status(e), e) from None
+            raise refusal(e) from None
 
     # ---- within: finding
 
@@ -211,7 +212,7 @@ class Heat:
             for remembered in (self._root_of, self._seen, self._none):
                 remembered.clear()
         wanted = {'tenant': server.project_id}
-        for root in self._read(lambda: list(self._reader.stacks.list(filters=wanted))):
+        for root in read(lambda: list(self._reader.stacks.list(filters=wanted))):
             if getattr(root, 'project', server.project_id) != server.project_id:
                 continue
             state = (root.stack_status, root.updated_time or '')
@@ -219,7 +220,7 @@ class Heat:
             # A group that scales changes nothing in its root stack: a newer server is looked for.
             if seen != state or at < server.created_at + KEPT or 'IN_PROGRESS' in state[0]:
                 try:
-                    tree = self._read(partial(self._tree, root.identifier))
+                    tree = read(partial(self._tree, root.identifier))
                 except NotFound:
                     continue
                 self._root_of.update({r.physical_id: root.identifier for r in tree.resources})
@@ -234,10 +235,8 @@ class Heat:
 
     def _as_member(self, root: Any, project_id: str, of: Member | str) -> Member | None:
         """A place in this root stack: of a server, or that which a member had."""
-        tree = self._read(lambda: self._tree(root.identifier))
-        events = self._read(
-            lambda: self._reader.events.list(root.identifier, limit=1, sort_dir='desc')
-        )
+        tree = read(lambda: self._tree(root.identifier))
+        events = read(lambda: self._reader.events.list(root.identifier, limit=1, sort_dir='desc'))
         if isinstance(of, str):
             found = tree.server(of)
             if found is None:
@@ -262,7 +261,7 @@ class Heat:
     def _root(self, which: str) -> Any:
         """A stack by ``name/id`` or id; None where there is none."""
         try:
-            found = self._read(lambda: self._show(which))
+            found = read(lambda: self._show(which))
         except NotInCatalog:
             raise
         except NotFound:
@@ -275,18 +274,6 @@ class Heat:
     def _tree(self, which: str, client: Any = None) -> Tree:
         listed = (client or self._reader).resources.list(which, nested_depth=DEPTH)
         return Tree.read(r.to_dict() for r in listed)
-
-    def _read(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except heat.HTTPNotFound as e:
-            raise NotFound(f'Heat: {first_line(e)}') from None
-        except ksa.EndpointNotFound:
-            raise NotInCatalog('Heat is not in the catalog') from None
-        except (heat.BaseException, ksa.ClientException) as e:
-            raise CloudAway(f'Heat: {first_line(e)}') from None
-        except _UNREADABLE as e:
-            raise CloudAway(f'Heat answered with nothing that its client can read: {e!r}') from None
 
     # ---- within: acting
 
@@ -336,7 +323,7 @@ class Heat:
                 return None
             return None if root.stack_status == 'DELETE_COMPLETE' else root
 
-        return _before(look)
+        return before(look)
 
     def _delete(self, client: Any, member: Member) -> None:
         """Delete the member's root stack, and wait for that."""
@@ -348,7 +335,7 @@ class Heat:
         if first != 'DELETE_IN_PROGRESS':
             if first.endswith('IN_PROGRESS'):
                 raise NotNow(f'the stack {root.stack_name} is {first}')
-            _act(lambda: client.stacks.delete(which))
+            act(lambda: client.stacks.delete(which))
         # A deletion that failed before shows for a moment as if this one had.
         began = first != 'DELETE_FAILED'
         until = self._clock() + DELETION
@@ -364,35 +351,3 @@ class Heat:
             if began and root.stack_status == 'DELETE_FAILED':
                 raise ActionRefused(f'Heat: {root.stack_status_reason}')
         raise OutcomeUnknown(f'the stack {member.root_name} is still being deleted')
-
-
-def _before(call: Callable[[], T]) -> T:
-    """Something to look at before an action: while it fails, nothing was done."""
-    try:
-        return call()
-    except AodhHAError as e:
-        if isinstance(e, NotFound):
-            raise ActionRefused(e.detail) from None
-        raise NotNow(e.detail) if isinstance(e, CloudAway) else e from None
-    except (heat.BaseException, ksa.ClientException) as e:
-        error = of_action('Heat', _status(e), e)
-        raise NotNow(error.detail) if isinstance(error, OutcomeUnknown) else error from None
-    except _UNREADABLE as e:
-        raise NotNow(f'Heat answered with nothing that its client can read: {e!r}') from None
-
-
-def _act(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except (heat.BaseException, ksa.ClientException) as e:
-        raise of_action('Heat', _status(e), e) from None
-
-
-def _status(error: Exception) -> int:
-    code = getattr(error, 'code', 0) or getattr(error, 'http_status', 0)
-    return int(code) if str(code).isdigit() else 0
-
-
-def _request_id(answer: Any) -> str | None:
-    found = answer.headers.get('x-openstack-request-id')
-    return str(found) if found else None
