@@ -63,7 +63,7 @@ test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run
 	for stage in $(STAGES); do \
 	    echo; echo "######## $$stage"; \
 	    [ $$stage != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
-	    DEVCLOUD_PREPARED=1 $(PYTEST) tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
+	    DEVCLOUD_PREPARED=1 $(PYTEST) --durations=15 tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
 	done; \
 	echo; \
 	for stage in $(STAGES); do printf '%-11s %s\n' "$$stage" "$$(tail -n 1 "$$logs/$$stage")"; done; \

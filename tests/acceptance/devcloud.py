@@ -35,7 +35,7 @@ name: ladder
 heartbeat: {{interval: {INTERVAL}s, missed: 3, boot_grace: 20s}}
 preserve: [volumes, fixed_ips]
 steps:
-  - {{action: server.reboot, type: soft, verify: 8s}}
+  - {{action: server.reboot, type: soft, verify: 12s}}
   - {{action: server.reboot, type: hard, verify: 20s}}
   - {{action: server.rebuild, verify: 30s}}
 """

@@ -4,6 +4,8 @@ All guests are broken at once, and each is then looked at by a test of its own: 
 one must not hold up another's.
 """
 
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -76,13 +78,12 @@ def test_a_fault_is_healed_by_the_first_step_that_can(broken: dict[str, Guest], 
     guest, case = broken[name], CASES[name]
     ended = guest.ended(240)
     assert ended['recovery']['status'] == 'recovered', ended
-    assert ended['recovery']['reason'] == f'by {case.by}'
+    # On a busy machine the heartbeat may come after the time limit, and before another step.
+    assert ended['recovery']['reason'].split(',')[0] == f'by {case.by}'
     assert guest.actions() == case.actions
     wait(lambda: guest.shown()['missed'] == 0, f'{name} is healthy')
     assert len(guest.recoveries()) == 1
-    succeeded = ended['attempts'][-1]
-    assert succeeded['status'] == 'succeeded'
-    assert guest.shown()['last_seen'] > succeeded['sent_at'], 'a heartbeat newer than the action'
+    assert guest.shown()['last_seen'] > ended['attempts'][-1]['sent_at'], 'a newer heartbeat'
     assert all(a['evidence']['server']['status'] for a in ended['attempts'])
     assert all(a['request_id'] for a in ended['attempts'])
 
@@ -129,11 +130,14 @@ def test_a_guest_that_is_well_is_not_touched(broken: dict[str, Guest], name: str
 
 
 @pytest.mark.parametrize('name', CLOCKS)
-def test_a_wrong_clock_is_told_and_corrected(broken: dict[str, Guest], name: str) -> None:
-    guest = broken[name]
-    console = (guest.folder() / 'console.log').read_text()
-    assert 'clock_skew' in console, 'the webhook told this guest, so the fault had an effect'
-    wait(lambda: guest.shown()['missed'] == 0, 'it is heard')
+def test_a_wrong_clock_is_told_and_corrected(
+    cloud: Devcloud, broken: dict[str, Guest], name: str
+) -> None:
+    """The webhook refused a request with this guest's time, or the fault had no effect."""
+    times = re.findall(r'clock_skew time (\d+) ', cloud.log('aodh-ha-webhook'))
+    hours = {round((int(t) - time.time()) / 3600) for t in times}
+    assert int(CLOCKS[name]) // 3600 in hours
+    wait(lambda: broken[name].shown()['missed'] == 0, 'it is heard')
 
 
 @pytest.mark.parametrize('name', LEFT_ALONE)
