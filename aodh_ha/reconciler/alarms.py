@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -13,11 +14,14 @@ from oslo_config import cfg
 from aodh_ha.db import Database, alarms, audit, gateways, guests, notifications, policies, queue
 from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound
 from aodh_ha.rules import alarm as rules
+from aodh_ha.rules import gateway
 from aodh_ha.rules.alarm import Alarm
 from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.recovery import ACTIVE, LEFT_ALONE
 
 LOG = logging.getLogger(__name__)
+
+PAGE = 1000
 
 Carrier = dict[str, Any]
 """An alarm as Aodh's API shows it."""
@@ -73,7 +77,7 @@ class Alarms:
     def reconcile(self, now: float) -> None:
         """Raises CloudAway while Aodh does not answer, DatabaseAway."""
         # Ours first: what is linked by now existed in Aodh before its list is taken.
-        ours = self._ours()
+        ours, those = self._ours(now)
         if not ours:
             return
         theirs = {a['alarm_id']: a for a in self._aodh.list_all()}
@@ -84,7 +88,7 @@ class Alarms:
             with _by_itself(alarm):
                 linked = theirs.get(alarm.aodh_alarm_id or '')
                 carrier = linked or self._linked(alarm, carriers.get(alarm.id))
-                problem = self._problem(alarm, carrier, now)
+                problem = self._problem(alarm, carrier, those, now)
                 if problem != alarm.problem:
                     problems.setdefault(problem, []).append(alarm)
                 if carrier and not problem:
@@ -95,16 +99,25 @@ class Alarms:
             with _by_itself(alarm):
                 self._catch_up(alarm, carrier, now)
 
-    def _ours(self) -> list[Alarm]:
-        found: list[Alarm] = []
-        page = 1000
+    def _ours(self, now: float) -> tuple[list[Alarm], '_Guests']:
+        ours: list[Alarm] = []
+        known: list[Guest] = []
         with self._database.read() as connection:
             while True:
-                after = found[-1].id if found else ''
-                more = alarms.find(connection, after=after, limit=page)
-                found += more
-                if len(more) < page:
-                    return found
+                more = alarms.find(connection, after=ours[-1].id if ours else '', limit=PAGE)
+                ours += more
+                if len(more) < PAGE:
+                    break
+            while ours:
+                after = known[-1].server_id if known else ''
+                page = guests.find(connection, after=after, limit=PAGE)
+                known += page
+                if len(page) < PAGE:
+                    break
+            listening = {
+                way: gateways.listening_since(connection, now, way) for way in gateway.GAPS
+            }
+        return ours, _Guests({g.server_id: g for g in known}, listening)
 
     def _by_url(self, theirs: Iterable[Carrier]) -> dict[str, Carrier]:
         """Aodh's alarms by the alarm of ours that their URL is for."""
@@ -123,8 +136,9 @@ class Alarms:
         LOG.info('alarm %s is carried by the Aodh alarm %s', alarm.id, carrier['alarm_id'])
         return carrier
 
-    def _problem(self, alarm: Alarm, carrier: Carrier | None, now: float) -> str:
+    def _problem(self, alarm: Alarm, carrier: Carrier | None, those: '_Guests', now: float) -> str:
         """Why no callback will come; empty when one should. Raises CloudAway or NotFound."""
+        guest = those.get(alarm.server_id)
         if carrier is None:
             if alarm.aodh_alarm_id is None:
                 return NONE if now - alarm.created_at > UNLINKED else ''
@@ -134,9 +148,9 @@ class Alarms:
         actions = [u for u in carrier.get('alarm_actions') or [] if u.startswith(self._door)]
         if alarm.id not in map(_named, actions):
             return ELSEWHERE
-        if self._astray(alarm, carrier, now):
+        if self._astray(alarm, guest, carrier, now):
             return ASTRAY
-        return DEAF if self._unnoticed(alarm, carrier, now) else ''
+        return DEAF if _unnoticed(alarm, guest, carrier, those.listening[guest.way], now) else ''
 
     def _is_gone(self, aodh_alarm_id: str) -> bool:
         # A list of many pages may leave one out that moved; only a look at it is certain.
@@ -146,15 +160,13 @@ class Alarms:
             return True
         return False
 
-    def _astray(self, alarm: Alarm, carrier: Carrier, now: float) -> bool:
+    def _astray(self, alarm: Alarm, guest: Guest, carrier: Carrier, now: float) -> bool:
         """Whether it watches another guest and cannot be led back.
 
         When Heat has replaced a server, our alarm follows at once, and Aodh's here: its owner's
         credentials are not needed for that.
         """
         watched = (carrier.get(f'{carrier["type"]}_rule') or {}).get('resource_id')
-        with self._database.read() as connection:
-            guest = guests.get(connection, alarm.server_id)
         if watched == guest.resource_id:
             return False
         description = rules.description(guest, alarm.trigger, alarm.threshold)
@@ -166,18 +178,6 @@ class Alarms:
         message = f'{alarm.trigger}: its Aodh alarm watches server {guest.server_id} now'
         self._database.run(lambda c: _record(c, alarm, 'alarm_moved', message, now))
         return False
-
-    def _unnoticed(self, alarm: Alarm, carrier: Carrier, now: float) -> bool:
-        """Whether the guest is silent for so long that Aodh should have noticed."""
-        if alarm.trigger != 'heartbeat' or carrier.get('state') == rules.ALARM:
-            return False
-        with self._database.read() as connection:
-            guest = guests.get(connection, alarm.server_id)
-            since = gateways.listening_since(connection, now, guest.way)
-        if since is None:
-            return False
-        needed = max(alarm.threshold, guest.missed_limit) + LATE / guest.interval
-        return guest.missed(now, since) >= needed
 
     def _catch_up(self, alarm: Alarm, carrier: Carrier, now: float) -> None:
         """Open what a lost callback did not, and note the state that it did not tell."""
@@ -215,6 +215,32 @@ class Alarms:
                     )
 
         self._database.run(work)
+
+
+@dataclass(frozen=True)
+class _Guests:
+    """The guests as they were at the beginning of a round, all read at once."""
+
+    known: dict[str, Guest]
+    listening: dict[str, float | None]
+    """Since when guests are heard, by way."""
+
+    def get(self, server_id: str) -> Guest:
+        """Raises NotFound."""
+        try:
+            return self.known[server_id]
+        except KeyError:
+            raise NotFound(f'no guest {server_id}') from None
+
+
+def _unnoticed(
+    alarm: Alarm, guest: Guest, carrier: Carrier, since: float | None, now: float
+) -> bool:
+    """Whether the guest is silent for so long that Aodh should have noticed."""
+    if alarm.trigger != 'heartbeat' or carrier.get('state') == rules.ALARM or since is None:
+        return False
+    needed = max(alarm.threshold, guest.missed_limit) + LATE / guest.interval
+    return guest.missed(now, since) >= needed
 
 
 @contextmanager

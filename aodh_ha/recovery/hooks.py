@@ -130,7 +130,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _post(url: str, facts: Mapping[str, str], timeout: float) -> HookResult:
-    request = urllib.request.Request(  # noqa: S310 - http(s) only, see opts.hook_opts
+    request = urllib.request.Request(  # noqa: S310 - http(s) only, see aodh_ha.options
         url,
         data=json.dumps(facts).encode(),
         headers={'Content-Type': 'application/json', 'User-Agent': f'aodh-ha/{__version__}'},

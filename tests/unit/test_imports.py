@@ -17,7 +17,8 @@ BELOW_WORKER = BELOW_RECOVERY | {'aodh_ha.recovery'}
 ALLOWED = {
     'aodh_ha.agent': set(),
     'aodh_ha.exceptions': set(),
-    'aodh_ha.opts': {'aodh_ha.exceptions', 'aodh_ha.rules'},
+    'aodh_ha.options': {'aodh_ha.rules'},
+    'aodh_ha.opts': {'aodh_ha.exceptions', 'aodh_ha.rules', 'aodh_ha.options'},
     'aodh_ha.keys': {'aodh_ha.exceptions'},
     'aodh_ha.metrics': {'aodh_ha.rules', 'aodh_ha.exceptions', 'aodh_ha.opts'},
     'aodh_ha.rules': {'aodh_ha.exceptions'},
