@@ -335,6 +335,8 @@ class FakeCloud:
         stack = self.stacks.get(member.root_id)
         if stack is None and definition is None:
             raise ActionRefused(f'Heat answered 404: no stack {member.root_id}')
+        if stack is not None and stack.busy:
+            raise NotNow(f'the stack {stack.root_name} is {stack.status}')
         definition = definition or self.stack_definition(member)
         if stack is not None:
             host = self._servers[stack.siblings[0][0]].host

@@ -1,16 +1,21 @@
-"""What the engine relies on in a cloud; run against the fake and against the real Nova client.
+"""What the engine relies on in a cloud; run against the fake and against the real clients.
 
 A module that imports the tests (``from tests.unit.recovery.cloud_contract import *``) has the
-fixtures ``nova`` (a Cloud), ``server`` (a running Server of it), ``settle`` (waits until that has
-no task) and ``stop`` (stops it, as its owner would).
+fixtures ``nova`` (a Cloud), ``server`` (a running Server of it, in no stack), ``settle`` (waits
+until that has no task), ``stop`` (stops it, as its owner would), ``busy`` (lets Nova be at work
+on it), ``member`` (of a stack with servers ``web`` and ``db``, as ``web``), ``at_work`` (called
+with a member, whose stack Heat is at work on then) and ``ended`` (waits until Heat is not at
+work, and gives the member as it is then).
 """
 
+import json
 import uuid
 
 import pytest
 
-from aodh_ha.exceptions import ActionRefused, NotFound
-from aodh_ha.rules.evidence import InstanceAction, Server
+from aodh_ha.exceptions import ActionRefused, NotFound, NotNow
+from aodh_ha.rules.evidence import Activity, InstanceAction, Server
+from aodh_ha.rules.holdings import IMAGE, Holdings, Member
 
 NOWHERE = '00000000-0000-4000-8000-00000000dead'
 
@@ -24,6 +29,8 @@ def test_a_server_is_shown_as_it_is(nova, server):
     assert found.locked is False
     assert uuid.UUID(found.image_id)
     assert found.host
+    assert found.zone
+    assert 0 < found.created_at <= found.launched_at
 
 
 def test_a_server_that_does_not_exist_is_not_found(nova):
@@ -81,3 +88,185 @@ def test_what_cannot_be_done_now_is_refused_with_a_reason(nova, server, stop):
         nova.reboot(server.id, 'soft')
     assert '409' in e.value.detail
     assert nova.instance_actions(server.id) == before
+
+
+def newest(nova, server):
+    """The newest action: its name, its request id, and whether it was ours."""
+    action = nova.instance_actions(server.id)[0]
+    return action.action, action.request_id, action.user_id == nova.user_id()
+
+
+def test_a_host_is_up_and_has_its_servers(nova, server):
+    host = nova.host(server.host)
+    assert (host.name, host.up, host.forced_down, host.disabled) == (
+        server.host,
+        True,
+        False,
+        False,
+    )
+    assert host.zone == server.zone
+    assert server.id in [s.id for s in nova.servers_on(server.host)]
+
+
+def test_a_host_that_does_not_exist_is_not_found_and_has_no_servers(nova):
+    with pytest.raises(NotFound):
+        nova.host('nowhere')
+    assert nova.servers_on('nowhere') == []
+
+
+def test_a_server_alone_holds_its_root_disk_and_is_in_no_stack(nova, server):
+    assert nova.member(server) is None
+    held = nova.holdings(server, None)
+    assert isinstance(held, Holdings)
+    assert (held.root_disk, held.volumes) == (IMAGE, ())
+    assert Holdings.from_dict(held.as_dict()) == held
+
+
+def test_what_is_good_to_know_is_there_or_empty_but_never_an_error(nova, server):
+    assert isinstance(nova.console(server.id, 5), str)
+    assert len(nova.console(server.id, 5).splitlines()) <= 5
+    assert isinstance(nova.diagnostics(server.id), dict)
+    assert isinstance(nova.activity(server.id, server.created_at), Activity | None)
+    assert nova.console(NOWHERE) == ''
+    assert nova.diagnostics(NOWHERE) == {}
+    assert nova.activity(NOWHERE, server.created_at) is None
+
+
+def test_a_server_that_is_off_is_started(nova, server, stop, settle):
+    with pytest.raises(ActionRefused, match='409'):
+        nova.start(server.id)
+    stop()
+    request_id = nova.start(server.id)
+    assert newest(nova, server) == ('start', request_id, True)
+    settle()
+    assert nova.server(server.id).vm_state == 'active'
+
+
+def test_nobody_is_evacuated_from_a_host_that_is_up(nova, server):
+    before = nova.instance_actions(server.id)
+    with pytest.raises(ActionRefused, match='400'):
+        nova.evacuate(server.id)
+    assert nova.instance_actions(server.id) == before
+
+
+def test_a_migrated_server_waits_on_another_host_to_be_confirmed(nova, server, settle):
+    with pytest.raises(ActionRefused, match='409'):
+        nova.confirm_resize(server.id)
+    request_id = nova.migrate(server.id)
+    assert newest(nova, server) == ('migrate', request_id, True)
+    settle()
+    moved = nova.server(server.id)
+    assert (moved.vm_state, moved.status) == ('resized', 'VERIFY_RESIZE')
+    assert moved.host != server.host
+    request_id = nova.confirm_resize(server.id)
+    assert newest(nova, server) == ('confirmResize', request_id, True)
+    settle()
+    found = nova.server(server.id)
+    assert (found.vm_state, found.host) == ('active', moved.host)
+
+
+def test_an_image_is_made_of_a_server_that_goes_on(nova, server, settle):
+    request_id = nova.snapshot(server.id, 'contract')
+    assert newest(nova, server) == ('createImage', request_id, True)
+    settle()
+    assert nova.server(server.id).vm_state == 'active'
+
+
+def test_while_nova_is_at_work_it_is_not_now(nova, server, busy, settle):
+    busy()
+    before = nova.instance_actions(server.id)
+    for action in (
+        lambda: nova.rebuild(server.id, server.image_id),
+        lambda: nova.migrate(server.id),
+        lambda: nova.snapshot(server.id, 'contract'),
+        lambda: nova.reboot(server.id, 'soft'),
+    ):
+        with pytest.raises(NotNow, match='409'):
+            action()
+    assert nova.instance_actions(server.id) == before
+    settle()
+
+
+# ---- stacks
+
+
+def ids(member):
+    """The servers of a stack, by the names of their resources."""
+    return {name: server_id for server_id, name in member.siblings}
+
+
+def test_a_member_knows_its_stack_and_its_siblings(nova, member):
+    assert isinstance(member, Member)
+    assert (member.resource_name, member.busy) == ('web', False)
+    assert set(ids(member)) == {'web', 'db'}
+    other = nova.member(nova.server(ids(member)['db']))
+    assert (other.resource_name, other.siblings) == ('db', member.siblings)
+    assert (other.root_id, other.root_name) == (member.root_id, member.root_name)
+    assert nova.stack_member_again(member) == member
+    assert nova.stack_member_again(other) == other
+
+
+def test_a_replaced_server_has_a_new_id_under_the_old_name_and_holds_the_same(nova, member, ended):
+    old = ids(member)
+    project = nova.server(old['web']).project_id
+    held = nova.holdings(nova.server(old['web']), member)
+    nova.replace(member, ['web'], 'contract')
+    after = ended(member)
+    assert after.status.endswith('_COMPLETE')
+    assert (after.updated_at, after.last_event) != (member.updated_at, member.last_event)
+    assert (after.root_id, after.resource_name) == (member.root_id, 'web')
+    new = ids(after)
+    assert new['web'] != old['web']
+    assert new['db'] == old['db']
+    with pytest.raises(NotFound):
+        nova.server(old['web'])
+    server = nova.server(new['web'])
+    assert (server.project_id, server.vm_state) == (project, 'active')
+    assert nova.member(server) == after
+    assert nova.holdings(server, after) == held
+
+
+def test_what_the_stack_has_not_is_not_replaced(nova, member):
+    for names in (['web', 'nothing'], []):
+        with pytest.raises(ActionRefused):
+            nova.replace(member, names, 'contract')
+    assert nova.stack_member_again(member) == member
+
+
+def test_while_heat_is_at_work_a_stack_is_not_disturbed(nova, member, at_work, ended):
+    at_work(member)
+    now = nova.stack_member_again(member)
+    assert now.busy
+    for action in (
+        lambda: nova.replace(member, ['web'], 'contract'),
+        lambda: nova.rebuild_stack(member),
+        lambda: nova.recreate_stack(member),
+    ):
+        with pytest.raises(NotNow):
+            action()
+    assert ended(member).root_id == member.root_id
+
+
+def test_a_rebuilt_stack_has_other_servers_only(nova, member, ended):
+    nova.rebuild_stack(member)
+    after = ended(member)
+    assert after.status.endswith('_COMPLETE')
+    old, new = ids(member), ids(after)
+    assert set(new) == set(old)
+    assert not set(new.values()) & set(old.values())
+    assert after.root_id == member.root_id
+
+
+def test_a_recreated_stack_is_another_of_the_same_name(nova, member, ended):
+    definition = nova.stack_definition(member)
+    assert json.loads(json.dumps(definition)) == definition
+    nova.recreate_stack(member, definition)
+    after = ended(member)
+    assert after.status == 'CREATE_COMPLETE'
+    assert (after.root_name, after.resource_name) == (member.root_name, 'web')
+    assert after.root_id != member.root_id
+    assert set(ids(after)) == {'web', 'db'}
+    assert not set(ids(after).values()) & set(ids(member).values())
+    # As a worker does that takes over: it finds what was done, and does nothing.
+    assert nova.recreate_stack(member, definition) is None
+    assert nova.stack_member_again(member) == after

@@ -7,6 +7,8 @@ from aodh_ha.testing import DONE, DROPPED, START, Clock, FakeCloud
 from tests.samples import PROJECT, SERVER_ID
 from tests.unit.recovery.cloud_contract import *  # noqa: F403
 
+WEB, DB = '00000000-0000-4000-8000-000000000010', '00000000-0000-4000-8000-000000000020'
+
 
 @pytest.fixture
 def nova():
@@ -26,6 +28,38 @@ def settle():
 @pytest.fixture
 def stop(nova, server):
     return lambda: nova.change(server.id, vm_state='stopped', status='SHUTOFF')
+
+
+@pytest.fixture
+def busy(nova, server):
+    return lambda: nova.change(server.id, task_state='rebooting_hard')
+
+
+@pytest.fixture
+def member(nova):
+    nova.add(WEB, PROJECT)
+    nova.add(DB, PROJECT)
+    nova.stack('shop', PROJECT, {'web': WEB, 'db': DB})
+    return nova.member(nova.server(WEB))
+
+
+@pytest.fixture
+def at_work(nova):
+    def at_work(member):
+        nova.stack_takes = True
+        nova.rebuild_stack(member)
+
+    return at_work
+
+
+@pytest.fixture
+def ended(nova):
+    def ended(member):
+        if nova.stack_takes:
+            nova.finish_stack(nova.stack_member_again(member).root_id)
+        return nova.stack_member_again(member)
+
+    return ended
 
 
 def test_while_it_is_away_nothing_is_answered_and_nothing_done(nova, server):
@@ -68,3 +102,39 @@ def test_a_clock_stands_until_it_is_advanced():
     assert clock() == clock() == START
     assert clock.advance(2.5) == clock() == START + 2.5
     assert clock.advance(-10) == START - 7.5
+
+
+def test_servers_of_a_dead_host_stay_active_until_they_are_evacuated(nova, server):
+    nova.kill_host('host1')
+    assert not nova.host('host1').up
+    found = nova.server(server.id)
+    assert (found.status, found.host, found.host_status) == ('ACTIVE', 'host1', 'DOWN')
+    nova.evacuate(server.id)
+    found = nova.server(server.id)
+    assert (found.host, found.host_status, found.vm_state) == ('host2', 'UP', 'active')
+    assert nova.instance_actions(server.id)[0].action == 'evacuate'
+    nova.revive_host('host1')
+    assert nova.host('host1').up
+
+
+def test_where_no_other_host_is_up_the_server_ends_in_error(nova, server):
+    nova.kill_host('host1', forced_down=True)
+    nova.kill_host('host2')
+    nova.evacuate(server.id)
+    found = nova.server(server.id)
+    assert (found.vm_state, found.host) == ('error', 'host1')
+    assert found.fault
+
+
+@pytest.mark.parametrize('lost', [DONE, DROPPED])
+def test_a_recreation_whose_answer_is_lost_goes_on_when_it_is_asked_again(nova, member, lost):
+    definition = nova.stack_definition(member)
+    nova.lose_answer = lost
+    with pytest.raises(OutcomeUnknown):
+        nova.recreate_stack(member, definition)
+    nova.lose_answer = None
+    nova.recreate_stack(member, definition)
+    again = nova.stack_member_again(member)
+    assert again.root_id != member.root_id
+    assert list(nova.stacks) == [again.root_id]
+    assert [t.action for t in nova.taken].count('create_stack') == 1
