@@ -30,6 +30,7 @@ _TRANSIENT = (
     'database is locked',
     'could not serialize',
     'lock wait timeout',  # MariaDB
+    'savepoint sa_savepoint',  # MariaDB: a deadlock has taken it along
     'lock timeout',  # PostgreSQL
 )
 

@@ -8,11 +8,25 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from aodh_ha.db import Database, attempts, audit, guests, queue
+from aodh_ha.db import (
+    Database,
+    admission,
+    attempts,
+    audit,
+    guests,
+    incidents,
+    models,
+    queue,
+    silences,
+)
+from aodh_ha.db.admission import Place
 from aodh_ha.db.guests import Beat
 from aodh_ha.db.models import recoveries
 from aodh_ha.exceptions import LeaseLost, NotFound
+from aodh_ha.rules.budget import Limits
+from aodh_ha.rules.evidence import Silence
 from aodh_ha.rules.heartbeat import Report
+from aodh_ha.rules.policy import parse
 from aodh_ha.rules.recovery import (
     FAILED,
     INTENDED,
@@ -402,3 +416,291 @@ def test_recoveries_are_found_newest_first_by_project_guest_and_activity(databas
         assert queue.get(c, mine.id, PROJECT).id == mine.id
         with pytest.raises(NotFound):
             queue.get(c, theirs.id, PROJECT)
+
+
+# ---- the budget
+
+
+def held(database, n, now=START, policy=LADDER, **changes):
+    """A recovery of guest n, claimed by a worker of its own."""
+    guest = samples.guest(server_id=server_id(n), **changes)
+
+    def work(c):
+        guests.enroll(c, guest)
+        queue.enqueue(c, guest, policy, 'heartbeat', None, 'alarm', now)
+
+    database.run(work)
+    return claim(database, now + 1, owner=f'worker-{n}', lease=3600)
+
+
+def admit(database, recovery, limits, now=START + 2, **place):
+    return database.run(
+        lambda c: admission.admit(c, queue.get(c, recovery.id), limits, now, Place(**place))
+    )
+
+
+def end(database, recovery, now=START + 3):
+    database.run(lambda c: queue.finish(c, recovery, now, FAILED, ''))
+
+
+def _admit_all(url, barrier, results, ids, limits):
+    """Try to admit each of these recoveries, one after the other; and say who came through."""
+    database = Database(url)
+    try:
+        barrier.wait(60)
+        for recovery_id in ids:
+            with database.read() as c:
+                mine = queue.get(c, recovery_id)
+            results.put((recovery_id, admit(database, mine, limits) == ''))
+    except Exception as e:
+        results.put((f'{type(e).__name__}: {e}', False))
+    finally:
+        database.close()
+
+
+def test_eight_processes_never_admit_more_than_the_budget(database_url, database):
+    processes, each, most = 8, 4, 5
+    recoveries_ = [held(database, n) for n in range(processes * each)]
+    ids = [r.id for r in recoveries_]
+    context = multiprocessing.get_context('spawn')
+    barrier, results = context.Barrier(processes), context.Queue()
+    limits = Limits({'all': most})
+    workers = [
+        context.Process(
+            target=_admit_all, args=(database_url, barrier, results, ids[n::processes], limits)
+        )
+        for n in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    found = [results.get(timeout=120) for _ in ids]
+    for worker in workers:
+        worker.join(30)
+    assert {recovery_id for recovery_id, _ in found} == set(ids)
+    assert sum(admitted for _, admitted in found) == most
+    with database.read() as c:
+        assert sum(r.admitted_at is not None for r in queue.find(c)) == most
+
+
+SCOPES = {
+    'all': ({}, {}),
+    'project': ({}, {'project_id': OTHER_PROJECT}),
+    'group': ({'group_name': 'g'}, {'group_name': 'h'}),
+    'host': ({'host': 'a'}, {'host': 'b'}),
+    'zone': ({'zone': 'a'}, {'zone': 'b'}),
+    'stack': ({'stack_id': 'a'}, {'stack_id': 'b'}),
+}
+
+
+@pytest.mark.parametrize('scope', SCOPES)
+def test_what_is_in_flight_counts_until_it_ends(database, scope):
+    here, elsewhere = SCOPES[scope]
+    limits = Limits({scope: 1})
+    first, second = held(database, 1), held(database, 2)
+    assert admit(database, first, limits, **here) == ''
+    assert admit(database, first, limits, **here) == '', 'once admitted, for the rest of its life'
+    assert f'({scope})' in admit(database, second, limits, **here)
+    if elsewhere:
+        place = {k: v for k, v in elsewhere.items() if k != 'project_id'}
+        other = held(database, 3, project_id=elsewhere.get('project_id', PROJECT))
+        assert admit(database, other, limits, **place) == ''
+    end(database, first)
+    assert admit(database, second, limits, **here) == ''
+
+
+def test_a_group_is_of_its_project(database):
+    limits = Limits({'group': 1})
+    assert admit(database, held(database, 1), limits, group_name='g') == ''
+    other = held(database, 2, project_id=OTHER_PROJECT)
+    assert admit(database, other, limits, group_name='g') == ''
+
+
+def test_in_a_window_those_that_have_ended_count_too(database):
+    limits = Limits(per_window=(2, 60.0))
+    for n in range(2):
+        recovery = held(database, n)
+        assert admit(database, recovery, limits) == ''
+        end(database, recovery)
+    third = held(database, 3)
+    assert '2 of 2' in admit(database, third, limits)
+    assert admit(database, third, limits, START + 63) == ''
+
+
+def documented(**budget):
+    lines = ', '.join(f'{k}: {v}' for k, v in budget.items())
+    return parse(f'name: p\nsteps: [{{action: notify}}]\nbudget: {{{lines}}}\n')
+
+
+def test_a_policys_own_budget_holds_for_its_guests_only(database):
+    mine = documented(concurrent=1)
+    first, second = (held(database, n, policy=mine) for n in (1, 2))
+    assert admit(database, first, Limits()) == ''
+    assert 'policy p' in admit(database, second, Limits())
+    assert admit(database, held(database, 3), Limits()) == ''
+
+
+def test_another_version_of_a_policy_counts_as_the_same(database):
+    first = held(database, 1, policy=documented(concurrent=1))
+    second = held(database, 2, policy=documented(concurrent=1, per_window='9 in 10m'))
+    assert admit(database, first, Limits()) == ''
+    assert 'policy p' in admit(database, second, Limits())
+
+
+def test_a_share_is_of_the_guests_under_the_policy(database):
+    mine = documented(concurrent='20%')
+    recoveries_ = [held(database, n, policy=mine) for n in range(10)]
+
+    def under_it(c):
+        c.execute(sa.update(models.guests).values(policy='p'))
+
+    database.run(under_it)
+    admitted = [admit(database, r, Limits()) == '' for r in recoveries_]
+    assert admitted == [True, True, *[False] * 8]
+
+
+def test_what_is_more_important_goes_first_when_the_budget_is_short(database):
+    limits = Limits({'all': 1})
+    urgent = parse('name: urgent\npriority: 90\nsteps: [{action: notify}]\n')
+    running, low = held(database, 1), held(database, 2)
+    assert admit(database, running, limits) == ''
+    assert admit(database, low, limits)
+    high = held(database, 3, policy=urgent)
+    why = admit(database, high, limits)
+    database.run(lambda c: queue.held(c, high, START + 2, 'budget', why))
+    end(database, running)
+    assert 'higher priority' in admit(database, low, limits)
+    assert admit(database, high, limits) == ''
+
+
+def test_who_waits_for_a_budget_of_its_own_holds_nobody_else_back(database):
+    limits = Limits({'host': 1})
+    urgent = parse('name: urgent\npriority: 90\nsteps: [{action: notify}]\n')
+    assert admit(database, held(database, 1), limits, host='a') == ''
+    high = held(database, 2, policy=urgent)
+    why = admit(database, high, limits, host='a')
+    database.run(lambda c: queue.held(c, high, START + 2, 'budget', why))
+    assert admit(database, held(database, 3), limits, host='b') == ''
+
+
+def test_a_dry_run_is_held_by_the_budget_and_takes_nothing_of_it(database):
+    limits = Limits({'all': 1})
+    dry, real = held(database, 1), held(database, 2)
+    assert admit(database, dry, limits, counted=False) == ''
+    assert admit(database, real, limits) == ''
+    assert admit(database, dry, limits, counted=False) != ''
+
+
+def test_what_the_budget_does_not_admit_leaves_no_intent(database):
+    limits = Limits({'all': 0})
+    mine = held(database, 1)
+    guest = samples.guest(server_id=server_id(1))
+    why = database.run(
+        lambda c: attempts.intend(c, mine, attempt(mine), START + 2, guest, Place(), limits)
+    )
+    assert '0 of 0' in why
+    with database.read() as c:
+        assert queue.history(c, mine.id) == []
+
+
+def test_who_is_more_important_is_claimed_first(database):
+    for n in range(queue.HEADS + 2):
+        enqueue(database, samples.guest(server_id=server_id(n)), now=START + n)
+    urgent = replace(LADDER, priority=90)
+    for n in range(20, 20 + 2 * queue.HEADS):
+        enqueue(database, samples.guest(server_id=server_id(n)), now=START + n, policy=urgent)
+    first = {claim(database, START + 99).priority for _ in range(queue.HEADS)}
+    assert first == {90}
+
+
+# ---- incidents and maintenance windows
+
+
+def test_an_incident_is_opened_once_however_many_see_it(database):
+    found = in_parallel(
+        lambda n: database.run(
+            lambda c: incidents.open_(c, 'host', 'host1', 'it is down', START + n)
+        ),
+        16,
+    )
+    assert len({incident.id for incident, _ in found}) == 1
+    assert sum(new for _, new in found) == 1
+    told = in_parallel(
+        lambda n: database.run(lambda c: incidents.notified(c, found[0][0].id)), THREADS
+    )
+    assert sum(told) == 1
+
+
+def test_a_host_that_dies_again_has_another_incident(database):
+    def opened(now):
+        return database.run(lambda c: incidents.open_(c, 'host', 'host1', 'down', now))
+
+    first, _ = opened(START)
+    assert database.run(lambda c: incidents.fenced(c, first.id, START + 1, 'hook cut'))
+    assert not database.run(lambda c: incidents.fenced(c, first.id, START + 2, 'again'))
+    assert database.run(lambda c: incidents.close(c, first.id, START + 9, 'it is back'))
+    assert not database.run(lambda c: incidents.close(c, first.id, START + 10, 'again'))
+    second, new = opened(START + 20)
+    assert new
+    assert second.id != first.id
+    assert second.fenced_at is None
+    with database.read() as c:
+        assert [i.id for i in incidents.find(c)] == [second.id, first.id]
+        assert [i.id for i in incidents.find(c, open_only=True)] == [second.id]
+        assert incidents.get_open(c, 'host', 'host1').id == second.id
+        assert incidents.get_open(c, 'storm', 'host1') is None
+
+
+def test_a_storm_that_a_person_closed_is_known_by_when(database):
+    opened, _ = database.run(lambda c: incidents.open_(c, 'storm', 'zone a', 'many', START))
+    with database.read() as c:
+        assert incidents.dismissed_at(c, 'storm') == 0
+    reason = f'many{incidents.BY_A_PERSON}me'
+    database.run(lambda c: incidents.close(c, opened.id, START + 5, reason))
+    with database.read() as c:
+        assert incidents.dismissed_at(c, 'storm') == START + 5
+        assert incidents.dismissed_at(c, 'host') == 0
+
+
+def test_maintenance_windows_are_found_ended_and_cover(database):
+    guest = samples.guest(group_name='g')
+
+    def window(n, scope, value, project=PROJECT):
+        silence = Silence(
+            server_id(n), project, scope, value, START - 1, START + 60 + n, 'me', 'kernel', START
+        )
+        return database.run(lambda c: silences.add(c, silence))
+
+    windows = [
+        window(1, 'guest', SERVER_ID),
+        window(2, 'group', 'g'),
+        window(3, 'project', PROJECT),
+        window(4, 'host', 'h', ''),
+        window(5, 'all', '', ''),
+    ]
+    window(6, 'group', 'other')
+    with database.read() as c:
+        assert silences.covering(c, guest, 'h', START) == tuple(reversed(windows))
+        assert {s.scope for s in silences.covering(c, guest, '', START)} == {
+            *('guest', 'group', 'project', 'all'),
+        }
+        assert silences.covering(c, guest, 'h', START + 100) == ()
+        assert len(silences.find(c, PROJECT, START)) == 4
+        assert silences.find(c, PROJECT, START + 100) == []
+    ended = database.run(lambda c: silences.end(c, windows[0].id, PROJECT, START + 5))
+    assert ended.ends_at == START + 5
+    with database.read() as c:
+        assert windows[0].id not in {s.id for s in silences.covering(c, guest, 'h', START + 6)}
+    with pytest.raises(NotFound):
+        database.run(lambda c: silences.end(c, windows[1].id, OTHER_PROJECT, START))
+
+
+def test_a_long_evidence_is_kept_whole(database):
+    """200 lines of a console are longer than MariaDB's TEXT."""
+    database.run(lambda c: guests.enroll(c, samples.guest()))
+    enqueue(database)
+    mine = claim(database)
+    long = replace(attempt(mine), evidence={'console': 'ö' * 100_000})
+    database.run(lambda c: attempts.intend(c, mine, long, START, samples.guest()))
+    with database.read() as c:
+        (found,) = queue.history(c, mine.id)
+    assert found.evidence == long.evidence
