@@ -17,6 +17,9 @@ FLUSH = 0.5
 which is one beat missed."""
 MAX_PENDING = 100_000
 """Guests with a beat that waits; beyond it beats are refused."""
+TICK = 0.25
+"""Seconds for which our own sign of life is new enough. Reports that are committed at once
+write in between, and each of them would otherwise write that too."""
 CHUNK = 500
 """Beats written in one transaction: those of a whole fleet in one would make us look deaf
 meanwhile, since each flush also records that we listen."""
@@ -46,6 +49,7 @@ class Intake:
         self._stop = threading.Event()
         self._broken: str | None = None
         self._dropped: dict[str, int] = {}
+        self._ticked_at: float | None = None
         self._thread = threading.Thread(target=self._run, name='intake', daemon=True)
 
     def start(self) -> None:
@@ -135,6 +139,9 @@ class Intake:
     def _tick(self) -> str | None:
         if not self._reachable():
             return None
+        began = time.monotonic()
+        if self._ticked_at is not None and began - self._ticked_at < TICK:
+            return None
         try:
             self._ticker.tick(self._database, self._clock())
         except AodhHAError as e:
@@ -142,6 +149,7 @@ class Intake:
         except Exception:
             LOG.exception('recording that we listen failed')
             return 'refused: an error of this service'
+        self._ticked_at = began
         return None
 
     def _write_chunk(self, chunk: list[Beat]) -> str | None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import webhook.intake
 from aodh_ha.db import commands
 from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules import heartbeat
@@ -493,6 +494,7 @@ def test_a_tick_that_fails_loses_no_beat(quick, monkeypatch):
         raise ValueError('as a driver does')
 
     with monkeypatch.context() as m:
+        m.setattr(webhook.intake, 'TICK', 0)
         m.setattr(gateways, 'tick', tick)
         assert quick.state.intake.flush()
         refused(quick.beat(key, services('failed', 1)), 503, 'unavailable')
@@ -514,6 +516,7 @@ def test_beats_that_came_while_older_ones_could_not_be_written_are_counted_with_
         raise DatabaseAway('gone')
 
     with monkeypatch.context() as m:
+        m.setattr(webhook.intake, 'TICK', 0)
         m.setattr(gateways, 'tick', tick)
         assert quick.state.intake.flush()
     assert answers == [202]
@@ -522,13 +525,13 @@ def test_beats_that_came_while_older_ones_could_not_be_written_are_counted_with_
 
 
 def test_a_big_batch_is_written_in_parts_and_we_are_heard_between(quick, monkeypatch):
-    import webhook.intake
     from aodh_ha.db import gateways, guests
 
     key = quick.enrolled()
     generation = quick.credentials['generation']
     other = quick.enrolled(OTHER_ID)
     monkeypatch.setattr(webhook.intake, 'CHUNK', 1)
+    monkeypatch.setattr(webhook.intake, 'TICK', 0)
     done = []
     for module, name in ((gateways, 'tick'), (guests, 'write_beats')):
         real = getattr(module, name)
@@ -581,8 +584,6 @@ def test_a_report_that_cannot_be_committed_is_refused(service, monkeypatch):
 
 
 def test_what_waits_is_bounded(quick, monkeypatch):
-    import webhook.intake
-
     key = quick.enrolled()
     other = quick.enrolled(OTHER_ID)
     generation = quick.credentials['generation']
@@ -590,6 +591,20 @@ def test_what_waits_is_bounded(quick, monkeypatch):
     assert quick.beat(other, guest=OTHER_ID, generation=generation).status_code == 202
     refused(quick.beat(key, generation=quick.guest().generation), 503, 'unavailable')
     assert quick.beat(other, guest=OTHER_ID, generation=generation).status_code == 202
+
+
+def test_reports_do_not_each_write_that_we_listen(quick, monkeypatch):
+    from aodh_ha.db import gateways
+
+    key = quick.enrolled()
+    ticks = []
+    real = gateways.tick
+    monkeypatch.setattr(gateways, 'tick', lambda *a: ticks.append(1) or real(*a))
+    monkeypatch.setattr(webhook.intake, 'TICK', 60)
+    for n in range(1, 4):
+        assert quick.beat(key, services('failed', n)).status_code == 202
+        assert quick.guest().failures == n
+    assert ticks == []
 
 
 # ---- the log
