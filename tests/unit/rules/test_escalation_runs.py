@@ -252,7 +252,7 @@ class Run(RuleBasedStateMachine):
 
 # Not made smaller when it fails: that takes minutes, and the steps are printed anyway.
 Run.TestCase.settings = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=25,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],

@@ -1,6 +1,5 @@
 """Recovery policies: what is read, and what is refused with the line and the fix."""
 
-
 import pytest
 import yaml
 from hypothesis import given

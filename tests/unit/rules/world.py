@@ -393,6 +393,8 @@ class World:
             real.vm_state == 'stopped' and self.off_by_itself(real.id)
         ), "a person's will"
         assert body.silence is None, 'maintenance'
+        stack = self.cloud.member(real)
+        assert stack is None or not stack.busy, 'Heat is at work'
         approved = -1 if recovery.approved_step is None else recovery.approved_step
         assert not step.approval or approved >= found.step, 'approval'
         alive = body.alive and self.runs(body)
