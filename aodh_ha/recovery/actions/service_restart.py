@@ -12,7 +12,7 @@ NAMESPACE = uuid.UUID('8f1b2c4e-5f0e-4a3c-9a53-6f2f5f6d5a01')
 
 
 class ServiceRestart(Action):
-    """``service.restart``: every service that its last report calls failed. Keeps everything.
+    """``service.restart``: every service that failed when last known. Keeps everything.
 
     The command goes out in the reply to a heartbeat. Its ids follow from the attempt's, so a
     worker that takes over finds it, and writes none twice.
@@ -22,7 +22,7 @@ class ServiceRestart(Action):
 
     def act(self, context: Context) -> str | None:
         """See Action. Raises LeaseLost."""
-        failed = [s.name for s in context.guest.services if s.state == 'failed']
+        failed = [s.name for s in context.guest.services if s.failing]
         if not failed:
             raise ActionRefused('the guest has not said which service failed')
         recovery, now = context.recovery, context.now
