@@ -51,6 +51,7 @@ def test_it_is_closed_when_the_host_is_up_again(world):
     world.nova.kill_host('host1')
     world.do('incidents')
     world.nova.revive_host('host1')
+    world.clock.advance(1)
     world.do('incidents')
     assert open_ones(world) == []
     assert world.notifications()[-1] == 'host host1: it is up again'
