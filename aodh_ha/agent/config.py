@@ -23,6 +23,8 @@ SERVICE_OPTIONS = (
     'http', 'tcp', 'interval', 'timeout', 'failures', 'start_period',
     'restart', 'unit', 'restart_timeout', 'restart_attempts', 'restart_window',
 )  # fmt: skip
+NAME_LIMIT = 64  # characters
+MOST_SERVICES = 64
 
 
 class ConfigError(Exception):
@@ -76,6 +78,9 @@ def seconds(text: str, where: str) -> float:
 
 def _service(name: str, options: 'dict[str, str]') -> Service:
     where = '[service:{}]'.format(name)
+    # What the gateway takes; it would refuse the whole heartbeat.
+    if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
+        raise ConfigError('{}: write a name of at most {} characters'.format(where, NAME_LIMIT))
     unknown = sorted(set(options) - set(SERVICE_OPTIONS))
     if unknown:
         raise ConfigError(
@@ -164,6 +169,8 @@ def load(path: str, environ: 'dict[str, str]') -> Settings:
         for section in parser.sections()
         if section.startswith('service:')
     ]
+    if len(services) > MOST_SERVICES:
+        raise ConfigError('{} services: write at most {}'.format(len(services), MOST_SERVICES))
     return Settings(agent, services)
 
 

@@ -267,6 +267,9 @@ def test_heartbeats_go_through_the_proxy_of_the_environment_and_checks_do_not(
         ('[service:web]\ntcp = a:1\nfailures = 0', 'whole number'),
         ('[service:web]\nurl = http://a', 'known are'),
         ('[agent', 'agent.conf'),
+        ('[service:]\ntcp = a:1', 'write a name'),
+        (f'[service:{"x" * 65}]\ntcp = a:1', 'write a name'),
+        (''.join(f'[service:{n}]\ntcp = a:1\n' for n in range(65)), 'at most 64'),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_cure(
