@@ -124,9 +124,8 @@ class Engine:
         if listening is None:
             deaf = 'no gateway listens: nothing is done while deaf'
             return self._doing.wait(recovery, Wait(AWAY, deaf, 'deaf'))
-        taken = evidence_of.take(
-            self._cloud, self._database, guest, listening, now, self._settings.storm
-        )
+        storm = evidence_of.stricter(self._settings.storm, recovery.policy)
+        taken = evidence_of.take(self._cloud, self._database, guest, listening, now, storm)
         taken = incident.join(self._database, recovery, taken, self._clock())
         return self._decide(recovery, history, guest, taken)
 

@@ -17,7 +17,7 @@ from aodh_ha.rules.evidence import Evidence, Fleet, Host, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.holdings import Holdings
 from aodh_ha.rules.masking import masked
-from aodh_ha.rules.policy import Step
+from aodh_ha.rules.policy import Policy, Step
 from aodh_ha.rules.recovery import LEFT_ALONE
 
 LOG = logging.getLogger(__name__)
@@ -48,6 +48,14 @@ class Settings:
     share: float = 0.3
     window: float = 60.0
     minimum: int = 5
+
+
+def stricter(settings: Settings, policy: Policy) -> Settings:
+    """As the operator configured, or as the policy says where that holds back more."""
+    if policy.budget.storm is None:
+        return settings
+    share, window = policy.budget.storm
+    return replace(settings, share=min(settings.share, share), window=max(settings.window, window))
 
 
 @dataclass(frozen=True)

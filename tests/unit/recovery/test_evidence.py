@@ -10,7 +10,9 @@ from aodh_ha.recovery import evidence as evidence_of
 from aodh_ha.rules.evidence import Activity
 from aodh_ha.rules.holdings import Holdings, Port, Volume
 from aodh_ha.rules.masking import MASK, masked
+from aodh_ha.rules.policy import Budget
 from aodh_ha.rules.recovery import FAILED, LEFT_ALONE, RECOVERED
+from tests import samples
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
 
 REBUILD = 'name: one\npreserve: [volumes]\nsteps:\n  - {action: server.rebuild, verify: 30s}\n'
@@ -201,3 +203,18 @@ def test_no_console_takes_long_to_mask(piece):
     begin = time.process_time()
     masked(piece * (100_000 // len(piece)))
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ('storm', 'share', 'window'),
+    [
+        (None, 0.3, 60.0),
+        ((0.1, 120.0), 0.1, 120.0),
+        ((1.0, 1.0), 0.3, 60.0),  # a policy holds back more than the operator, never less
+        ((0.1, 1.0), 0.1, 60.0),
+    ],
+)
+def test_a_policys_storm_counts_where_it_holds_back_more(storm, share, window):
+    policy = samples.policy(budget=Budget(storm=storm))
+    found = evidence_of.stricter(evidence_of.Settings(), policy)
+    assert (found.share, found.window, found.minimum) == (share, window, 5)
