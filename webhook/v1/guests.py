@@ -15,6 +15,7 @@ from aodh_ha.rules.policy import NAME
 from webhook.auth import caller, scope
 from webhook.state import state
 from webhook.v1 import fields
+from webhook.v1.recoveries import data_for
 
 blueprint = Blueprint('guests', __name__)
 
@@ -73,7 +74,8 @@ def listing() -> Response:
 @blueprint.get('/guests/<server_id>')
 def show(server_id: str) -> Response:
     """One guest with its newest events."""
-    project_id = scope(caller('aodh_ha:guest:get'))
+    who = caller('aodh_ha:guest:get')
+    project_id = scope(who)
     now = state().clock()
     with state().database.read() as connection:
         guest = guests.get(connection, fields.known_uuid(server_id), project_id)
@@ -85,7 +87,7 @@ def show(server_id: str) -> Response:
             'at': fields.iso(e.at),
             'kind': e.kind,
             'message': e.message,
-            'data': e.data,
+            'data': data_for(who, e.data),
             'recovery_id': e.recovery_id,
         }
         for e in events

@@ -9,8 +9,8 @@ from aodh_ha.db import audit, guests, orders, queue
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules import explain
 from aodh_ha.rules.recovery import Attempt, Recovery
-from webhook import explanation
-from webhook.auth import caller, scope
+from webhook import explanation, policies
+from webhook.auth import Caller, allowed, caller, scope
 from webhook.state import state
 from webhook.v1 import fields
 
@@ -45,7 +45,15 @@ def view(recovery: Recovery, guest_name: str) -> dict[str, Any]:
     }
 
 
-def view_attempt(attempt: Attempt) -> dict[str, Any]:
+def evidence_for(who: Caller, evidence: dict[str, Any]) -> dict[str, Any]:
+    """Evidence as the caller may see it: how other projects' guests are is the operator's."""
+    if 'fleet' not in evidence or allowed(policies.ALL_PROJECTS, who):
+        return evidence
+    fleet = {k: v for k, v in evidence['fleet'].items() if k in ('storm', 'group', 'window')}
+    return evidence | {'fleet': fleet}
+
+
+def view_attempt(attempt: Attempt, who: Caller) -> dict[str, Any]:
     """An attempt as it is shown, with the evidence it was based on."""
     return {
         'step': attempt.step,
@@ -60,9 +68,16 @@ def view_attempt(attempt: Attempt) -> dict[str, Any]:
         'detail': attempt.detail,
         'heard_at': fields.iso(attempt.heard_at),
         'dry_run': attempt.dry_run,
-        'evidence': attempt.evidence,
+        'evidence': evidence_for(who, attempt.evidence),
         'proof': attempt.proof,
     }
+
+
+def data_for(who: Caller, data: dict[str, Any]) -> dict[str, Any]:
+    """The data of an event, as evidence_for()."""
+    if 'evidence' not in data:
+        return data
+    return data | {'evidence': evidence_for(who, data['evidence'])}
 
 
 @blueprint.get('/recoveries')
@@ -90,20 +105,26 @@ def _after(connection: sa.Connection, marker: str, project_id: str | None) -> Re
 @blueprint.get('/recoveries/<recovery_id>')
 def show(recovery_id: str) -> Response:
     """One recovery with its attempts and its audit trail."""
-    project_id = scope(caller('aodh_ha:recovery:get'))
+    who = caller('aodh_ha:recovery:get')
+    project_id = scope(who)
     with state().database.read() as connection:
         recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
         attempts = queue.history(connection, recovery.id)
         events = audit.of_recovery(connection, recovery.id)
         names = guests.names(connection, {recovery.server_id})
     trail = [
-        {'at': fields.iso(e.at), 'kind': e.kind, 'message': e.message, 'data': e.data}
+        {
+            'at': fields.iso(e.at),
+            'kind': e.kind,
+            'message': e.message,
+            'data': data_for(who, e.data),
+        }
         for e in events
     ]
     return jsonify(
         {
             'recovery': view(recovery, names.get(recovery.server_id, '')),
-            'attempts': [view_attempt(a) for a in attempts],
+            'attempts': [view_attempt(a, who) for a in attempts],
             'events': trail,
         }
     )

@@ -493,3 +493,29 @@ def test_a_new_reason_not_to_act_is_recorded_and_a_repeated_one_is_not(quick):
     for _ in range(2):
         assert 'no gateway' in quick.post(path, notification()).get_json()['decision']
     assert quick.trail().count('not_opened') == 2
+
+
+def test_how_other_projects_guests_are_is_the_operators_to_see(quick, quick_recovery):
+    """Evidence counts the silent guests of every host and zone, whoever they belong to."""
+    held = claimed(quick)
+    evidence = json.loads(json.dumps(samples.evidence().as_dict()))
+    evidence['fleet'] |= {'storm': 'a storm', 'by_host': {'host1': [3, 4]}}
+    attempt = samples.attempt(0, SENT, quick.clock(), recovery_id=quick_recovery, evidence=evidence)
+    quick.database.run(lambda c: attempts.intend(c, held, attempt, quick.clock(), quick.guest()))
+
+    def fleets(token=None, query=''):
+        shown = quick.call('GET', f'/v1/recoveries/{quick_recovery}{query}', token=token).get_json()
+        events = quick.call('GET', f'/v1/guests/{quick.guest().server_id}{query}', token=token)
+        found = [a['evidence'] for a in shown['attempts']]
+        for event in [*shown['events'], *events.get_json()['events']]:
+            found += [event['data']['evidence']] if 'evidence' in event['data'] else []
+        assert len(found) == 3
+        return [e['fleet'] for e in found]
+
+    for fleet in fleets():
+        assert 'by_host' not in fleet
+        assert 'guests' not in fleet
+        assert fleet['storm'] == 'a storm'
+    admin = quick.keystone.token(OTHER_PROJECT, 'admin')
+    for fleet in fleets(admin, '?all_projects=1'):
+        assert fleet['by_host'] == {'host1': [3, 4]}
