@@ -60,6 +60,9 @@ LONG = 60.0
 """Seconds for which a heartbeat is looked for every second by who holds the recovery; then it
 is given back in between, and looked at as often as there is time."""
 
+GIVEN_UP = 3600.0
+"""Seconds after which an action that the cloud does not get done is a person's matter."""
+
 PROOF_PATIENCE = 120.0
 """Seconds beyond a step's time limit that a server may need until it can be compared."""
 
@@ -234,6 +237,8 @@ class Doing:
         except ActionRefused as e:
             return self.end(recovery, guest, attempt, REFUSED, e.detail)
         except (NotNow, OutcomeUnknown) as e:
+            if self._clock() - attempt.intended_at > GIVEN_UP:
+                return self.end(recovery, guest, attempt, UNVERIFIED, f'given up: {e.detail}')
             return self.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
         if seen:
             return self._sent(recovery, attempt, seen.request_id, seen.message)

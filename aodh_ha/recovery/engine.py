@@ -25,6 +25,7 @@ from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.policy import Policy
 from aodh_ha.rules.recovery import (
+    ABANDONED,
     FAILED,
     INTENDED,
     LEFT_ALONE,
@@ -141,6 +142,8 @@ class Engine:
         evidence = taken.evidence
         now, since = self._clock(), evidence.listening_since
         decision = escalation.decide(recovery, history, guest, evidence, now, since)
+        if isinstance(decision, Finish) and evidence.server is None:
+            decision = self._gone(recovery, history) or decision
         if isinstance(decision, Act | Refuse) and not evidence.others:
             step = recovery.policy.steps[decision.step]
             more = evidence_of.neighbours(
@@ -162,6 +165,15 @@ class Engine:
         if isinstance(decision, Act):
             return self._doing.act(recovery, guest, decision, evidence)
         return self._carry_out(recovery, guest, decision, evidence)
+
+    def _gone(self, recovery: Recovery, history: list[Attempt]) -> Finish | None:
+        """What it means that there is no server any more: not always that somebody deleted it."""
+        for attempt in reversed(history):
+            step = recovery.policy.steps[attempt.step]
+            if step.kind.in_stack and attempt.status != ABANDONED and not attempt.dry_run:
+                why = f'there is no server any more after {attempt.action}: {attempt.detail}'
+                return Finish(FAILED, why)
+        return None
 
     def _carry_out(
         self,

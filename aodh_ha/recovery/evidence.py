@@ -87,6 +87,7 @@ def take(
         actions = cloud.instance_actions(guest.server_id)
     except NotFound:
         return Taken(bare)
+    ours = cloud.user_id()
     host = _host(cloud, server)
     away: list[str] = []
     member = _softly(lambda: cloud.member(server), away)
@@ -110,7 +111,7 @@ def take(
             fleet=fleet(connection, guest, down, now, settings),
             past=attempts.past(connection, guest.server_id, now - WEEK),
             incident=incident or None,
-            user_id=cloud.user_id(),
+            user_id=ours,
             boot_id=guest.boot_id,
         )
     return Taken(evidence, '; '.join(away))

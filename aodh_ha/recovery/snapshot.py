@@ -38,7 +38,7 @@ def make(
     now = evidence.taken_at
     at = datetime.fromtimestamp(now, UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
     name = f'{server.name} before {step.name} {at}'[:255]
-    database.run(lambda c: queue.note(c, recovery, now, 'snapshot', name))
+    database.run(lambda c: queue.fenced(c, recovery, {'updated_at': now}))
     try:
         cloud.snapshot(server.id, name)
     except ActionRefused as e:
@@ -47,4 +47,5 @@ def make(
         return Wait(guards.BUSY_RECHECK, f'waiting: {e.detail}', 'busy')
     except OutcomeUnknown as e:
         return Wait(UNKNOWN, f'waiting: {e.detail}', 'cloud')
+    database.run(lambda c: queue.note(c, recovery, now, 'snapshot', name))
     return Wait(guards.BUSY_RECHECK, f'an image is made before {step.name}', 'busy')

@@ -458,6 +458,7 @@ def _admit_all(url, barrier, results, ids, limits):
         database.close()
 
 
+@pytest.mark.timeout(600)
 def test_eight_processes_never_admit_more_than_the_budget(database_url, database):
     processes, each, most = 8, 4, 5
     recoveries_ = [held(database, n) for n in range(processes * each)]

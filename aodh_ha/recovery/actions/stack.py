@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from aodh_ha.db import definitions, queue
+from aodh_ha.exceptions import CloudAway, NotNow, OutcomeUnknown
 from aodh_ha.recovery.actions.base import Action, Context, Observed
 from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.holdings import Member
@@ -87,7 +88,11 @@ class Recreate(Action):
             definitions.keep(connection, context.attempt.id, sealed, context.now)
 
         context.database.run(work)
-        return context.cloud.recreate_stack(context.member, definition)
+        try:
+            return context.cloud.recreate_stack(context.member, definition)
+        except (NotNow, CloudAway) as e:
+            # It may be deleted by now: to give up here would leave nothing. observe() goes on.
+            raise OutcomeUnknown(e.detail) from None
 
     def observe(self, context: Context) -> Observed | None:
         """Go on with what was begun: to delete and not create would be the worst of all."""

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from aodh_ha.db import commands, models
+from aodh_ha.exceptions import ActionRefused, NotNow
 from aodh_ha.recovery.doing import MARGIN, SETTLE
 from aodh_ha.rules.policy import ACTIONS
-from aodh_ha.rules.recovery import INTENDED, LEFT_ALONE, RECOVERED
+from aodh_ha.rules.recovery import FAILED, INTENDED, LEFT_ALONE, RECOVERED
 from aodh_ha.testing import DONE, DROPPED
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
 
@@ -260,3 +261,39 @@ def test_the_definition_of_a_stack_is_kept_sealed_and_only_while_it_is_needed(wo
     world.pass_time(15.1)
     run(world, recovery, 'stack.recreate')
     assert rows() == []
+
+
+def test_a_deletion_that_takes_long_is_waited_for_and_the_stack_created(world):
+    recovery = begin(world, 'stack.recreate')
+    real, calls = world.nova.recreate_stack, []
+
+    def slow(member, definition=None):
+        calls.append(world.clock())
+        if len(calls) == 1:
+            world.nova.delete(SERVER_ID)
+            world.nova.delete(OTHER_ID)
+            del world.nova.stacks[member.root_id]
+        if len(calls) < 4:
+            raise NotNow('the stack s is DELETE_IN_PROGRESS')
+        return real(member, definition)
+
+    world.nova.recreate_stack = slow
+    run(world, recovery, 'stack.recreate')
+    assert world.get(recovery).status == RECOVERED, world.trail(recovery)
+    assert world.taken() == ['create_stack']
+    assert [a.status for a in world.history(recovery)] == ['succeeded']
+
+
+def test_a_stack_that_cannot_be_created_again_is_a_persons_matter(world):
+    recovery = begin(world, 'stack.recreate')
+
+    def lost(member, definition=None):
+        for server_id in (SERVER_ID, OTHER_ID):
+            world.nova.delete(server_id)
+        raise ActionRefused('Heat answered 403: quota')
+
+    world.nova.recreate_stack = lost
+    ended = world.run(recovery)
+    assert ended.status == FAILED
+    assert 'quota' in ended.reason
+    assert [kind for kind, _ in world.told()] == ['exhausted']
