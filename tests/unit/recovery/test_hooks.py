@@ -3,22 +3,24 @@
 import http.server
 import json
 import logging
+import os
+import signal
 import sys
 import threading
-import time
 
 import pytest
 
 from aodh_ha import opts
 from aodh_ha.exceptions import ActionRefused
 from aodh_ha.recovery.hooks import MAX_OUTPUT, HookResult, Hooks
+from tests.waiting import wait_for
 
 FACTS = {'server_id': '6c1f', 'message': 'sagt "nein"; $(rm -rf /) & Zeile\nzwei ü'}
 
 
 @pytest.fixture
 def hooks(tmp_path):
-    def make(timeout=10.0, **how):
+    def make(timeout=60.0, **how):
         (setting,) = how.items()
         value = setting[1].replace('$', '$$')  # oslo.config's own
         file = tmp_path / 'aodh-ha.conf'
@@ -67,23 +69,19 @@ def test_the_output_is_bounded_and_a_command_that_prints_much_still_ends(hooks, 
     assert result.output == 'x' * MAX_OUTPUT
 
 
+@pytest.mark.timeout(90)
 def test_a_command_that_hangs_is_killed_with_its_children(hooks, tmp_path):
     child = tmp_path / 'child'
     code = (
-        'import subprocess, sys, time\n'
-        f'p = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\n'
+        'import subprocess, time\n'
+        'p = subprocess.Popen(["sleep", "300"])\n'
         f'open({str(child)!r}, "w").write(str(p.pid))\n'
         'print("begun", flush=True)\n'
-        'time.sleep(60)\n'
+        'time.sleep(300)\n'
     )
-    started = time.monotonic()
-    result = hooks(command=python(tmp_path, code), timeout=2).run('h', {})
-    assert time.monotonic() - started < 10
-    assert result == HookResult(False, 'not done in 2 s, killed: begun')
-    until = time.monotonic() + 10
-    while time.monotonic() < until and _runs(child.read_text()):
-        time.sleep(0.01)
-    assert not _runs(child.read_text())
+    result = hooks(command=python(tmp_path, code), timeout=6).run('h', {})
+    assert result == HookResult(False, 'not done in 6 s, killed: begun')
+    wait_for(lambda: not _runs(child.read_text()))
 
 
 def _runs(pid):
@@ -94,15 +92,21 @@ def _runs(pid):
         return False
 
 
-def test_what_a_command_leaves_in_the_background_is_not_waited_for(hooks, tmp_path):
+@pytest.mark.timeout(90)
+def test_what_a_command_leaves_in_the_background_is_neither_waited_for_nor_killed(hooks, tmp_path):
+    child = tmp_path / 'child'
     code = (
-        'import subprocess, sys\n'
-        'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(8)"])\n'
+        'import subprocess\n'
+        'p = subprocess.Popen(["sleep", "300"])\n'
+        f'open({str(child)!r}, "w").write(str(p.pid))\n'
         'print("done")\n'
     )
-    started = time.monotonic()
-    assert hooks(command=python(tmp_path, code)).run('h', {}) == HookResult(True, 'done')
-    assert time.monotonic() - started < 7
+    try:
+        result = hooks(command=python(tmp_path, code), timeout=60).run('h', {})
+        assert result == HookResult(True, 'done')
+        assert _runs(child.read_text())
+    finally:
+        os.kill(int(child.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize('command', ['/no/such/program', '/etc/passwd', '/'])
@@ -178,9 +182,8 @@ def test_an_answer_other_than_2xx_is_a_failure(hooks, server, status):
 
 def test_a_url_that_does_not_answer_in_time_is_given_up(hooks, server):
     server.hang = threading.Event()
-    started = time.monotonic()
+    # The answer would come after 30 s, and the test has 20.
     result = hooks(url=server.url, timeout=0.5).run('h', FACTS)
-    assert time.monotonic() - started < 5
     assert not result.ok
 
 
