@@ -123,6 +123,9 @@ class Heat:
 
         def look() -> dict[str, Any]:
             root = self._show(which)
+            if root.stack_status.startswith('DELETE'):
+                # Heat still shows it, with an empty template.
+                raise NotFound(f'the stack {root.stack_name} is deleted')
             return {
                 'name': root.stack_name,
                 'project_id': member.project_id,

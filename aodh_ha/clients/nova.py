@@ -1,5 +1,6 @@
 """Nova, as the recovery needs it: servers, hosts, and what may be done to a server."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ MICROVERSION = '2.90'
 ASIDE = 5.0
 """Seconds for what would be good to know but is not needed: the console of a server on a dead
 host keeps Nova waiting for a minute."""
+
+
+CONFIRM = 30.0
+"""Seconds that a confirmation is waited for; it takes Nova one or two."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +169,20 @@ class Nova:
         return _act(lambda: self._client.servers.migrate(server_id))
 
     def confirm_resize(self, server_id: str) -> str | None:
-        """Let go of the old host after a migration."""
-        return _act(lambda: self._client.servers.confirm_resize(server_id))
+        """Let go of the old host after a migration; returns when that is done, or CONFIRM later.
+
+        Nova shows nothing of it meanwhile: no task, and still ``resized``, as a person leaves it.
+        """
+        request_id = _act(lambda: self._client.servers.confirm_resize(server_id))
+        until = time.monotonic() + CONFIRM
+        while time.monotonic() < until:
+            try:
+                if self.server(server_id).vm_state != 'resized':
+                    break
+            except (CloudAway, NotFound):
+                break
+            time.sleep(0.5)
+        return request_id
 
     def snapshot(self, server_id: str, name: str) -> str | None:
         """Begin to make an image of it."""

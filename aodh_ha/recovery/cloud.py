@@ -91,7 +91,8 @@ class Cloud(Protocol):
         """
 
     def confirm_resize(self, server_id: str) -> str | None:
-        """Let go of the old host after ``migrate``. Logged as ``confirmResize``."""
+        """Let go of the old host after ``migrate``, and wait some seconds for that. Logged as
+        ``confirmResize``."""
 
     def snapshot(self, server_id: str, name: str) -> str | None:
         """Begin to make an image of it. Logged as ``createImage``; its end is seen by the

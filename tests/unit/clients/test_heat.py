@@ -426,6 +426,10 @@ def test_a_deletion_that_fails_is_told(stack, heat, recreates, wire):
 
 def test_the_definition_of_a_stack_that_is_gone_is_not_found(stack, heat, recreates):
     member = heat.member(server())
+    for status in ('DELETE_IN_PROGRESS', 'DELETE_COMPLETE'):
+        stack.values['stack_status'] = status
+        with pytest.raises(NotFound):
+            heat.definition(member)
     stack.there = False
     with pytest.raises(NotFound):
         heat.definition(member)

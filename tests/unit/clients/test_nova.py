@@ -239,3 +239,11 @@ def test_console_and_diagnostics_are_done_without(wire, nova):
 
 def test_we_are_who_our_token_says(nova):
     assert nova.user_id() == USER
+
+
+def test_a_confirmation_is_waited_for_because_nova_shows_nothing_of_it(wire, nova):
+    resized = {'json': {'server': shown(**{'OS-EXT-STS:vm_state': 'resized'})}}
+    wire.mock.get(URL, [resized, {'json': {'server': shown()}}])
+    wire.mock.post(f'{URL}/action', status_code=204, headers={'X-Openstack-Request-Id': 'req-3'})
+    assert nova.confirm_resize(SERVER) == 'req-3'
+    assert len(wire.sent('GET', f'/v2.1/servers/{SERVER}')) == 2
