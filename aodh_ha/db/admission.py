@@ -1,7 +1,7 @@
 """The budget: which recovery may act now, counted by one process at a time."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +19,9 @@ from aodh_ha.rules.recovery import Recovery
 LOCK = 'budget'
 """The row that whoever admits writes to first: the others wait for its end."""
 
-RIVALS = 100
+WHERE = ('host', 'zone', 'stack_id', 'group_name')
+
+RIVALS = 20
 """Waiting recoveries of higher priority that are looked at, at most."""
 
 
@@ -43,56 +45,23 @@ def admit(
     To be called in the transaction that records the intent: whoever else admits waits for its
     end, so none is counted too late. Raises LeaseLost.
     """
-    where = {
-        'host': place.host,
-        'zone': place.zone,
-        'stack_id': place.stack_id,
-        'group_name': place.group_name,
-    }
+    where = {k: getattr(place, k) for k in WHERE}
     queue.fenced(connection, recovery, where)
     if recovery.admitted_at is not None:
         return ''
     _lock(connection)
-    columns = recoveries.c
-    everyone = connection.execute(
-        sa.select(
-            *(columns.id, columns.project_id, columns.group_name, columns.host, columns.zone),
-            *(columns.stack_id, columns.policy, columns.policy_version, columns.priority),
-            *(columns.admitted_at, columns.active_key, columns.guard),
-        ).where(
-            columns.id != recovery.id,
-            sa.or_(
-                columns.active_key.is_not(None),
-                columns.admitted_at > now - _longest(limits, recovery.policy),
-            ),
-        )
-    ).all()
-    me = _Candidate(recovery.project_id, where, recovery.policy)
-    load = _load(connection, me, everyone, limits, now)
-    refusal = budget.over(me.policy, limits, load)
-    if not refusal:
-        before = _rivals(connection, recovery, everyone, limits, now)
-        refusal = budget.over(me.policy, limits, _waiting(load, before))
+    refusal = _refusal(connection, recovery, where, limits, now)
     if not refusal and place.counted:
         queue.fenced(connection, recovery, {'admitted_at': now})
     return refusal
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    project_id: str
-    where: dict[str, str]
-    policy: Policy
-
-    def same_policy(self, row: Any) -> bool:
-        """Whether a recovery goes by the same policy, be it another version of it."""
-        if row.policy == self.policy.document:
-            return True
-        return bool(row.project_id == self.project_id and _name(row) == self.policy.name)
-
-
-def _name(row: Any) -> str:
-    return policy_rules.parse(row.policy, row.policy_version).name
+def foresee(connection: sa.Connection, recovery: Recovery, limits: Limits, now: float) -> str:
+    """Why admit() would not let it act where it was last; nobody is kept waiting by the look."""
+    if recovery.admitted_at is not None:
+        return ''
+    where = {k: getattr(recovery, k) for k in WHERE}
+    return _refusal(connection, recovery, where, limits, now)
 
 
 def _lock(connection: sa.Connection) -> None:
@@ -102,25 +71,68 @@ def _lock(connection: sa.Connection) -> None:
         connection.execute(admissions.insert().values(name=LOCK, number=1))
 
 
-def _longest(limits: Limits, policy: Policy) -> float:
-    rates = (limits.per_window, policy.budget.per_window)
-    return max((rate[1] for rate in rates if rate), default=0.0)
+def _refusal(
+    connection: sa.Connection,
+    recovery: Recovery,
+    where: dict[str, str],
+    limits: Limits,
+    now: float,
+) -> str:
+    me = _Candidate(recovery.id, recovery.project_id, where, recovery.policy)
+    admitted = _admitted(connection, me, limits, now)
+    load = _load(connection, me, admitted, limits, now)
+    refusal = budget.over(me.policy, limits, load)
+    if refusal:
+        return refusal
+    before = _rivals(connection, recovery, limits, now)
+    return budget.over(me.policy, limits, replace(load, waiting_before=before))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    id: str
+    project_id: str
+    where: dict[str, str]
+    policy: Policy
+
+
+def _admitted(
+    connection: sa.Connection, me: _Candidate, limits: Limits, now: float
+) -> Sequence[Any]:
+    """Who was admitted and is in flight, or was within the longest window."""
+    c = recoveries.c
+    rates = (limits.per_window, me.policy.budget.per_window)
+    longest = max((rate[1] for rate in rates if rate), default=0.0)
+    # Another version of a project's own policy is still the same policy.
+    same = sa.or_(
+        c.policy == me.policy.document,
+        sa.and_(c.project_id == me.project_id, c.policy_name == me.policy.name),
+    )
+    return connection.execute(
+        sa.select(
+            *(c.project_id, c.group_name, c.host, c.zone, c.stack_id, c.admitted_at),
+            sa.case((same, 1), else_=0).label('same_policy'),
+            sa.case((c.active_key.is_not(None), 1), else_=0).label('active'),
+        ).where(
+            c.id != me.id,
+            c.admitted_at.is_not(None),
+            sa.or_(c.active_key.is_not(None), c.admitted_at > now - longest),
+        )
+    ).all()
 
 
 def _load(
     connection: sa.Connection,
     me: _Candidate,
-    everyone: Sequence[Any],
+    admitted: Sequence[Any],
     limits: Limits,
     now: float,
 ) -> Load:
-    flying = [r for r in everyone if r.active_key is not None and r.admitted_at is not None]
-
     def count(rows: Iterable[Any], scope: str) -> int:
         if scope == 'all':
-            return len(list(rows))
+            return sum(1 for _ in rows)
         if scope == 'policy':
-            return sum(me.same_policy(r) for r in rows)
+            return sum(r.same_policy for r in rows)
         if scope == 'project':
             return sum(r.project_id == me.project_id for r in rows)
         column = {'stack': 'stack_id', 'group': 'group_name'}.get(scope, scope)
@@ -136,8 +148,9 @@ def _load(
     in_window = {}
     for scope, rate in (('all', limits.per_window), ('policy', me.policy.budget.per_window)):
         if rate:
-            recent = (r for r in everyone if (r.admitted_at or 0) > now - rate[1])
+            recent = (r for r in admitted if r.admitted_at > now - rate[1])
             in_window[scope] = count(recent, scope)
+    flying = [r for r in admitted if r.active]
     share = me.policy.budget.concurrent_share is not None
     return Load(
         in_flight={scope: count(flying, scope) for scope in budget.SCOPES},
@@ -146,35 +159,30 @@ def _load(
     )
 
 
-def _waiting(load: Load, before: int) -> Load:
-    return Load(load.in_flight, load.in_window, load.guests_under_policy, before)
-
-
-def _rivals(
-    connection: sa.Connection,
-    recovery: Recovery,
-    everyone: Sequence[Any],
-    limits: Limits,
-    now: float,
-) -> int:
+def _rivals(connection: sa.Connection, recovery: Recovery, limits: Limits, now: float) -> int:
     """How many of higher priority wait for the budget and could be admitted in our place.
 
     One that its own project or host keeps waiting anyway holds nobody else back.
     """
-    rivals = [
-        r
-        for r in everyone
-        if r.active_key is not None
-        and r.admitted_at is None
-        and r.guard == 'budget'
-        and r.priority > recovery.priority
-    ]
+    c = recoveries.c
+    rows = connection.execute(
+        sa.select(c.id, c.project_id, c.policy, c.policy_version, *(c[k] for k in WHERE))
+        .where(
+            c.active_key.is_not(None),
+            c.admitted_at.is_(None),
+            c.guard == 'budget',
+            c.priority > recovery.priority,
+        )
+        .order_by(c.priority.desc())
+        .limit(RIVALS)
+    ).all()
     found = 0
-    for row in sorted(rivals, key=lambda r: -r.priority)[:RIVALS]:
-        where = {k: getattr(row, k) for k in ('host', 'zone', 'stack_id', 'group_name')}
+    for row in rows:
         policy = policy_rules.parse(row.policy, row.policy_version)
-        rival = _Candidate(row.project_id, where, policy)
-        load = _load(connection, rival, [r for r in everyone if r is not row], limits, now)
+        where = {k: getattr(row, k) for k in WHERE}
+        rival = _Candidate(row.id, row.project_id, where, policy)
+        admitted = _admitted(connection, rival, limits, now)
+        load = _load(connection, rival, admitted, limits, now)
         found += not budget.over(policy, limits, load)
     return found
 

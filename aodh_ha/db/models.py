@@ -114,6 +114,7 @@ recoveries = sa.Table(
     sa.Column('status', sa.String(16), nullable=False, index=True),
     sa.Column('reason', sa.Text, nullable=False, default=''),
     sa.Column('policy', sa.Text, nullable=False),
+    sa.Column('policy_name', sa.String(64), nullable=False, default=''),
     sa.Column('policy_version', sa.Integer, nullable=False),
     sa.Column('created_at', TIME, nullable=False, index=True),
     sa.Column('updated_at', TIME, nullable=False),

@@ -45,7 +45,7 @@ RECHECK = 300.0
 
 def _recovery(row: Any) -> Recovery:
     values = dict(row._mapping)
-    values.pop('active_key')
+    del values['active_key'], values['policy_name']
     version = values.pop('policy_version')
     values['policy'] = policy_rules.parse(values['policy'], version)
     return Recovery(**values)
@@ -85,6 +85,7 @@ def enqueue(
         'status': QUEUED,
         'reason': reason,
         'policy': policy.document,
+        'policy_name': policy.name,
         'policy_version': policy.version,
         'group_name': guest.group_name,
         'host': guest.host,

@@ -18,7 +18,7 @@ from aodh_ha.recovery import proof, snapshot
 from aodh_ha.recovery.actions import ACTIONS, Action, Context
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import escalation, guards
+from aodh_ha.rules import escalation
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
@@ -49,6 +49,9 @@ MARGIN = 10.0
 
 AWAY = 5.0
 """Seconds until a cloud that did not answer is asked again."""
+
+BUDGET_RECHECK = 5.0
+"""Seconds until a recovery asks the budget again."""
 
 LATER = 80.0
 """Seconds, at most, until an action is tried again that the cloud was too busy for."""
@@ -188,7 +191,7 @@ class Doing:
         if held == attempts.HEARD:
             return Pause(escalation.POLL, True, held)
         if held:
-            return self.wait(recovery, Wait(guards.RECHECK / 2, held, 'budget'))
+            return self.wait(recovery, Wait(BUDGET_RECHECK, held, 'budget'))
         self._at('after-intent', recovery.id)
         LOG.info('recovery %s of %s: %s (%s)', recovery.id, server.id, step.name, decision.reason)
         if dry_run:

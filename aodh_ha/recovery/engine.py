@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from aodh_ha.db import Database, attempts, gateways, guests, queue
 from aodh_ha.exceptions import ActionRefused, CloudAway, LeaseLost, NotFound
 from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.recovery import incident
+from aodh_ha.recovery import holding, incident
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.recovery.doing import AWAY, SETTLE, Doing, Pause, Settings
@@ -58,7 +58,7 @@ class NoHooks:
 
 
 class Engine:
-    """Advances recoveries; has no state of its own, so any worker can take over."""
+    """Advances recoveries; all that counts is in the database, so any worker can take over."""
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Engine:
         self._hooks: Runner = hooks or NoHooks()
         self._settings = settings or Settings()
         self._at = at
+        self._surveys = evidence_of.Surveys()
         self._doing = Doing(database, cloud, clock, self._hooks, self._settings, at)
 
     def advance(self, recovery: Recovery) -> Pause | None:
@@ -126,7 +127,14 @@ class Engine:
             deaf = 'no gateway listens: nothing is done while deaf'
             return self._doing.wait(recovery, Wait(AWAY, deaf, 'deaf'))
         storm = evidence_of.stricter(self._settings.storm, recovery.policy)
-        taken = evidence_of.take(self._cloud, self._database, guest, listening, now, storm)
+        still = holding.still(
+            self._database, recovery, guest, now, self._surveys, storm, self._settings.limits
+        )
+        if still:
+            return self._doing.wait(recovery, still, guest)
+        taken = evidence_of.take(
+            self._cloud, self._database, guest, listening, now, storm, self._surveys
+        )
         taken = incident.join(self._database, recovery, taken, self._clock())
         return self._decide(recovery, history, guest, taken)
 

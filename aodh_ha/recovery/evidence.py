@@ -1,6 +1,7 @@
 """What is known before acting, taken anew for each action."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,9 @@ ACTIONS = 10
 """Entries of Nova's log that are kept."""
 
 CONSOLE_LINES = 200
+
+AGE = 2.0
+"""Seconds for which it is taken as known who is silent."""
 
 WEEK = 7 * 86400.0
 
@@ -58,6 +62,30 @@ def stricter(settings: Settings, policy: Policy) -> Settings:
     return replace(settings, share=min(settings.share, share), window=max(settings.window, window))
 
 
+class Surveys:
+    """Who else is silent, looked up anew every AGE seconds: in a storm thousands ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[Settings, str, frozenset[str]], tuple[float, Fleet]] = {}
+
+    def fleet(
+        self,
+        connection: sa.Connection,
+        guest: Guest,
+        down_hosts: set[str],
+        now: float,
+        settings: Settings,
+    ) -> Fleet:
+        """As fleet(); may be AGE seconds old."""
+        key = (settings, guest.group_name, frozenset(down_hosts))
+        with self._lock:
+            self._kept = {k: v for k, v in self._kept.items() if 0 <= now - v[0] < AGE}
+            if key not in self._kept:
+                self._kept[key] = (now, fleet(connection, guest, down_hosts, now, settings))
+            return self._kept[key][1]
+
+
 @dataclass(frozen=True)
 class Taken:
     """The evidence, and what of it could not be had because a part of the cloud is away."""
@@ -74,6 +102,7 @@ def take(
     listening_since: float | None,
     now: float,
     settings: Settings = Settings(),
+    surveys: Surveys | None = None,
 ) -> Taken:
     """Heartbeats and plans as the database knows them, the server as the cloud shows it.
 
@@ -108,7 +137,7 @@ def take(
             services={s.name: s.state for s in guest.services},
             opted_out=guest.opted_out or opted_out(server),
             silences=silences.covering(connection, guest, server.host or '', now),
-            fleet=fleet(connection, guest, down, now, settings),
+            fleet=(surveys or Surveys()).fleet(connection, guest, down, now, settings),
             past=attempts.past(connection, guest.server_id, now - WEEK),
             incident=incident or None,
             user_id=ours,
