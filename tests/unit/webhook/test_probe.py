@@ -34,36 +34,37 @@ def test_a_door_that_answers_is_reachable_even_if_it_refuses(door):
     found.close()
 
 
-def test_a_door_that_is_somewhere_else_is_told_once(door, monkeypatch, caplog):
+@pytest.fixture
+def told(monkeypatch, caplog):
+    """What a quick probe has told."""
     monkeypatch.setattr(probe, 'INTERVAL', 0.05)
     monkeypatch.setattr(probe, 'FRESH', 1.0)
+    with caplog.at_level(logging.WARNING, logger='webhook.probe'):
+        yield lambda: [r.getMessage() for r in caplog.records if r.name == 'webhook.probe']
+
+
+def test_a_door_that_is_somewhere_else_is_told_once(door, told):
     port = door.server_port
     door.shutdown()
     door.server_close()
     found = Probe('127.0.0.1', port)
-    with caplog.at_level(logging.WARNING, logger='webhook.probe'):
-        found.start()
-        wait_for(lambda: caplog.records)
-        assert f'port {port}' in caplog.text
-        assert not found()
+    found.start()
+    wait_for(told)
+    assert f'port {port}' in told()[0]
+    assert not found()
     found.close()
-    assert len(caplog.records) == 1
+    assert len(told()) == 1
 
 
-def test_a_door_that_stops_answering_is_told_and_its_return_too(door, monkeypatch, caplog):
-    monkeypatch.setattr(probe, 'INTERVAL', 0.05)
-    monkeypatch.setattr(probe, 'FRESH', 1.0)
+def test_a_door_that_stops_answering_is_told_and_its_return_too(door, told, monkeypatch):
     found = Probe('127.0.0.1', door.server_port)
     answers = found._ask
-    with caplog.at_level(logging.WARNING, logger='webhook.probe'):
-        found.start()
-        wait_for(found)
-        monkeypatch.setattr(found, '_ask', lambda: False)
-        wait_for(lambda: 'no request gets through' in caplog.text)
-        assert not found()
-        monkeypatch.setattr(found, '_ask', answers)
-        wait_for(lambda: 'again' in caplog.text)
-        assert found()
+    found.start()
+    wait_for(found)
+    monkeypatch.setattr(found, '_ask', lambda: False)
+    wait_for(lambda: not found() and told() and 'no request gets through' in told()[-1])
+    monkeypatch.setattr(found, '_ask', answers)
+    wait_for(lambda: found() and 'again' in told()[-1])
     found.close()
 
 
