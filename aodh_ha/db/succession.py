@@ -41,6 +41,9 @@ def follow(
             .where(recoveries.c.active_key == old_id)
             .values(server_id=new_id, active_key=new_id)
         )
+    # What was done before counts on: else a server could be replaced for ever.
+    ended = sa.and_(recoveries.c.server_id == old_id, recoveries.c.active_key.is_(None))
+    connection.execute(recoveries.update().where(ended).values(server_id=new_id))
     guests.forget(connection, old_id)
     for server_id in (old_id, new_id):
         audit.record(

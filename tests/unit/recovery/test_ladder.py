@@ -7,12 +7,15 @@ import pytest
 from aodh_ha.db import incidents, orders, queue, silences
 from aodh_ha.exceptions import NotNow
 from aodh_ha.recovery.doing import AWAY, LONG
+from aodh_ha.recovery.evidence import Settings as Storms
+from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Activity, Silence
 from aodh_ha.rules.holdings import Holdings, Port, Volume
 from aodh_ha.rules.recovery import FAILED, LEFT_ALONE, QUEUED, RECOVERED
 from aodh_ha.testing import DROPPED, START
-from tests.samples import PROJECT, SERVER_ID
+from tests.samples import OTHER_ID, PROJECT, SERVER_ID
 
+NO_STORMS = Storms(minimum=1000)
 SOFT, HARD = 'server.reboot soft', 'server.reboot hard'
 
 
@@ -609,3 +612,120 @@ def test_in_a_storm_nobody_is_touched_and_a_person_is_told_once(world):
     world.run_all()
     assert sorted(set(world.taken())) == ['reboot soft']
     assert len(world.taken()) == 5
+
+
+def test_what_waits_in_a_storm_asks_the_cloud_nothing(world):
+    ids = [SERVER_ID]
+    for n in range(5):
+        ids.append(world.enroll(f'{n:08x}{SERVER_ID[8:]}', host=f'host{n}'))
+    recovery = world.alarm()
+    read = []
+    world.nova.on_read = read.append
+    begin = world.clock()
+    world.run(recovery, lambda: world.clock() > begin + 300)
+    assert world.get(recovery).guard == 'storm'
+    assert len(read) == 1
+    for server_id in ids[1:]:
+        world.beat(server_id=server_id)
+        world.healed_at[server_id] = world.clock()
+    world.heals_after('reboot soft')
+    assert world.run(world.get(recovery)).status == RECOVERED
+
+
+# ---- the budget
+
+
+def several(world, number, document, **changes):
+    """As many guests, each with a recovery that nobody has claimed yet."""
+    ids = [SERVER_ID]
+    for n in range(number - 1):
+        ids.append(world.enroll(f'{n:08x}{SERVER_ID[8:]}', host=f'host{n}', **changes))
+    for server_id in ids:
+        recovery = world.alarm(document=document, server_id=server_id)
+        with world.database.write() as c:
+            queue.release(c, recovery, world.clock(), 0, '')
+    return ids
+
+
+def test_no_more_are_recovered_at_once_than_the_budget_allows(world):
+    world.make_engine(limits=Limits({'all': 2}), storm=NO_STORMS)
+    several(world, 6, policy('action: server.reboot, type: hard'))
+    most = []
+
+    def look(taken):
+        world.acted(taken)
+        most.append(sum(r.admitted_at is not None for r in world.active()))
+
+    world.nova.on_action = look
+    world.heals_after('reboot hard', 20)
+    world.run_all()
+    assert len(world.taken()) == 6
+    assert max(most) == 2
+    with world.database.read() as c:
+        assert {r.status for r in queue.find(c)} == {RECOVERED}
+
+
+def test_what_waits_for_the_budget_asks_the_cloud_once(world):
+    world.make_engine(limits=Limits({'all': 1}), storm=NO_STORMS)
+    several(world, 2, policy('action: server.reboot, type: hard, verify: 100s'))
+    read = []
+    world.nova.on_read = read.append
+    world.run_all(lambda: world.clock() > START + 90)
+    (waiting,) = [r for r in world.active() if r.admitted_at is None]
+    assert waiting.guard == 'budget'
+    assert read.count(waiting.server_id) <= 2
+
+
+def test_telling_a_person_needs_no_budget(world):
+    world.make_engine(limits=Limits({'all': 0}))
+    recovery = world.alarm(document=policy('action: notify, verify: 5s'))
+    world.run(recovery)
+    assert 'step' in [kind for kind, _ in world.told()]
+
+
+def test_two_workers_keep_to_one_budget(world):
+    world.make_engine(limits=Limits({'project': 1}), storm=NO_STORMS)
+    several(world, 4, policy('action: server.reboot, type: hard'))
+    world.heals_after('reboot hard', 10)
+    engines = [world.engine]
+    world.make_engine()
+    engines.append(world.engine)
+
+    class Both:
+        turn = 0
+
+        def advance(self, recovery):
+            Both.turn += 1
+            return engines[Both.turn % 2].advance(recovery)
+
+    world.engine = Both()
+    flying = []
+    world.nova.on_action = lambda taken: (
+        world.acted(taken),
+        flying.append(sum(r.admitted_at is not None for r in world.active())),
+    )
+    world.run_all()
+    assert len(world.taken()) == 4
+    assert set(flying) == {1}
+
+
+# ---- servers that Heat replaces
+
+
+def test_a_server_is_not_replaced_for_ever(world):
+    """Its id changes each time; what was done to it before counts on."""
+    world.boot(OTHER_ID)
+    world.nova.stack('s', PROJECT, {'web': SERVER_ID, 'db': OTHER_ID})
+    document = policy('action: server.replace', more='budget: {per_guest: 2 in 1h}')
+    here = SERVER_ID
+    for _ in range(2):
+        recovery = world.alarm(document=document, server_id=here)
+        world.run(recovery, lambda r=recovery, h=here: world.get(r).server_id != h)
+        here = world.get(recovery).server_id
+        world.pass_time(2)
+        world.beat(server_id=here)
+        assert world.run(world.get(recovery)).status == RECOVERED
+        world.pass_time(150)
+    ended = world.run(world.alarm(document=document, server_id=here))
+    assert (ended.status, len(world.taken())) == (FAILED, 2)
+    assert 'recovered 2 times' in ended.reason
