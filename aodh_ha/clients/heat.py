@@ -5,10 +5,11 @@ token of an administrator from another project creates the new server in that ot
 (seen, Heat 27). So a stack is only ever changed with a token of its own project.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from heatclient import client as heatclient
 from heatclient import exc as heat
@@ -21,6 +22,7 @@ from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.stacks import Resource, Tree, hidden
 from aodh_ha.exceptions import (
     ActionRefused,
+    AodhHAError,
     ConfigurationError,
     NotFound,
     NotNow,
@@ -29,13 +31,13 @@ from aodh_ha.exceptions import (
 from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.holdings import Member
 
-T = TypeVar('T')
-
 KEPT = 60.0
 """Seconds that it is believed that no stack has a server."""
 
 MOST = 100_000
 """Entries of what is remembered; beyond them it is looked up anew."""
+
+MARKED = 'CHECK_FAILED'
 
 DEPTH = 10
 """Of nesting; Heat cuts it to what it allows."""
@@ -146,11 +148,23 @@ class Heat:
         which = f'{member.root_name}/{member.root_id}'
         client = self._acting(member.project_id)
         wanted = before(lambda: self._wanted(client, which, member, names))
-        for server in wanted:
-            act(partial(client.resources.mark_unhealthy, server.stack, server.name, True, reason))
-        # Not stacks.update(): it keeps the answer, which has the request id, to itself.
-        answer = act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
+        try:
+            for server in wanted:
+                self._mark(client, server, True, reason)
+            # Not stacks.update(): it keeps the answer, which has the request id, to itself.
+            answer = act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
+        except (ActionRefused, NotNow):
+            # Left marked, they would be replaced by whatever update their owner makes next.
+            for server in wanted:
+                if server.status != MARKED:
+                    with contextlib.suppress(AodhHAError):
+                        self._mark(client, server, False, 'Heat refused the update')
+            raise
         return request_id(answer)
+
+    def _mark(self, client: Any, server: Resource, unhealthy: bool, reason: str) -> None:
+        mark = client.resources.mark_unhealthy
+        act(partial(mark, server.stack, server.name, unhealthy, reason))
 
     def recreate(self, member: Member, definition: Mapping[str, Any] | None) -> str | None:
         """See Cloud.recreate_stack."""

@@ -299,6 +299,20 @@ def test_what_heat_says_to_an_update(wire, heat, acts, answer, error):
         heat.replace(heat.member(server()), ['web'], 'silent')
 
 
+def test_a_server_that_is_not_replaced_does_not_stay_marked(wire, stack, heat, acts):
+    no = {'status_code': 400, 'json': {'error': {'message': 'The Key (k) could not be found.'}}}
+    wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', **no)
+    member = heat.member(server())
+    # Somebody else has marked this one before.
+    stack.resources[-1] = stack.resources[-1] | {'resource_status': client.MARKED}
+    with pytest.raises(ActionRefused, match='The Key'):
+        heat.replace(member, None, 'silent')
+    web = f'/v1/{PROJECT}/stacks/shop/{ROOT}/resources/web'
+    db = f'/v1/{PROJECT}/stacks/{NAMES[INNER]}/{INNER}/resources/db'
+    assert [r.json()['mark_unhealthy'] for r in wire.sent('PATCH', web)] == [True, False]
+    assert [r.json()['mark_unhealthy'] for r in wire.sent('PATCH', db)] == [True]
+
+
 def test_while_heat_is_away_before_the_action_nothing_was_done(wire, heat, acts):
     member = heat.member(server())
     wire.mock.get(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', exc=requests.ConnectTimeout)
