@@ -18,7 +18,7 @@ from aodh_ha.recovery import proof, snapshot
 from aodh_ha.recovery.actions import ACTIONS, Action, Context
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import escalation
+from aodh_ha.rules import escalation, preservation
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
@@ -308,13 +308,16 @@ class Doing:
         made = status in (SUCCEEDED, UNVERIFIED) and not attempt.dry_run
         found = proof.Proof({})
         if made:
+            step = recovery.policy.steps[attempt.step]
+            patient = now < (attempt.verify_until or now) + PROOF_PATIENCE
             try:
                 self._action(attempt, recovery).conclude(self._context(recovery, guest, attempt))
             except OutcomeUnknown as e:
-                return self.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
-            step = recovery.policy.steps[attempt.step]
+                if patient:
+                    return self.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
+                LOG.warning('recovery %s goes on without: %s', recovery.id, e.detail)
             found = proof.take(self._cloud, step, attempt, recovery.server_id)
-            patient = now < (attempt.verify_until or now) + PROOF_PATIENCE
+            patient = patient and step.action in preservation.ENDANGERED
             if status == SUCCEEDED and found.unsettled and patient:
                 return Pause(AWAY, False, f'not compared yet: {found.unsettled}')
             if status == SUCCEEDED and found.differences:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aodh_ha.db import incidents, orders, queue, silences
-from aodh_ha.exceptions import NotNow
+from aodh_ha.exceptions import CloudAway, NotNow
 from aodh_ha.recovery.doing import AWAY, LONG
 from aodh_ha.recovery.evidence import Settings as Storms
 from aodh_ha.rules.budget import Limits
@@ -572,6 +572,30 @@ def test_a_confirmation_that_breaks_off_is_made_again(world):
     world.nova.lose_answer = None
     assert world.run(world.get(recovery)).status == RECOVERED
     assert world.taken() == ['migrate', 'confirmResize']
+
+
+def test_a_confirmation_that_never_comes_through_holds_nobody_for_ever(world):
+    world.heals_after('migrate')
+    recovery = world.alarm(document=policy('action: server.migrate, verify: 30s'))
+    world.run(recovery, lambda: world.taken())
+    world.nova.change(SERVER_ID, task_state='stuck')
+    assert world.run(world.get(recovery)).status == RECOVERED
+    assert world.taken() == ['migrate']
+
+
+def test_a_reboot_that_helped_waits_for_no_comparison(world):
+    world.heals_after('reboot soft')
+    recovery = world.alarm()
+    world.run(recovery, lambda: world.taken())
+
+    def away(*_):
+        raise CloudAway('Neutron: no answer')
+
+    world.nova.holdings = away
+    ended = world.run(recovery)
+    assert ended.status == RECOVERED
+    assert ended.finished_at < START + 20
+    assert world.history(ended)[0].proof['after'] is None
 
 
 def test_a_rebuild_that_ends_in_error_is_not_waited_for(world):
