@@ -86,16 +86,17 @@ class Run(RuleBasedStateMachine):
         fencing=st.sampled_from(['forced_down', 'ipmi']),
         dry_run=st.sampled_from([False] * 7 + [True]),
         in_stack=st.booleans(),
+        often=st.sampled_from([1, 3]),
         hosts=st.lists(st.sampled_from(['host1', 'host2']), min_size=3, max_size=3),
     )
     def begin(
         self, steps, preserve, held, heals, limits, concurrent, suspect, fencing, dry_run, in_stack,
-        hosts,
+        often, hosts,
     ):  # fmt: skip
         policy = samples.policy(
             steps=tuple(steps),
             preserve=frozenset(preserve),
-            budget=Budget(concurrent=concurrent, per_guest=(3, 3600.0)),
+            budget=Budget(concurrent=concurrent, per_guest=(often, 3600.0)),
             suspect=suspect,
             fencing=fencing,
             dry_run=dry_run,
