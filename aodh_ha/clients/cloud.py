@@ -1,7 +1,8 @@
 """The cloud as the engine sees it: Nova, Neutron, Cinder, Heat and Gnocchi behind one contract."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from keystoneauth1.session import Session
@@ -14,7 +15,7 @@ from aodh_ha.clients.neutron import Neutron
 from aodh_ha.clients.nova import ASIDE, Nova
 from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.session import service_session, with_timeout
-from aodh_ha.exceptions import AodhHAError, CloudAway, NotFound, NotNow
+from aodh_ha.exceptions import ActionRefused, AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
 from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, Volume
 
@@ -96,33 +97,44 @@ class OpenStack(Nova):
         return self._replace(member, None, 'aodh-ha replaces every server of the stack')
 
     def _replace(self, member: Member, names: list[str] | None, reason: str) -> str | None:
+        """Replace, also those that cannot let go of their ports themselves.
+
+        Heat takes the ports off the old server first: in vain where its host is dead (the
+        update fails at once), and not at all where it is in ERROR (Nova refuses the new server
+        the port that is "still in use"; Heat tries again for some 100 s). So the old server is
+        in ERROR when Heat looks, and deleted while Heat tries: then it lets go of its ports and
+        volumes. Not before, because a worker that takes over could not see what was going on.
+        """
+        wanted = [i for i, name in member.siblings if names is None or name in names]
         try:
-            broken = [
-                server_id
-                for server_id, name in member.siblings
-                if (names is None or name in names) and self._broken(server_id)
-            ]
+            found = [server for server in map(self._there, wanted) if server]
         except CloudAway as e:
             raise NotNow(e.detail) from None
-        request_id = self._heat.replace(member, names, reason)
-        # Heat does not take the ports off a server in ERROR, and nobody takes them off one on a
-        # dead host: the new server would be refused them ("Port … is still in use", and the
-        # update fails after 100 s). Deleted, the old one lets go of its ports and volumes, and
-        # Heat's next try gets them. Only now, because before the update it would leave nothing
-        # by which a worker that takes over could see what was going on.
-        for server_id in broken:
-            try:
-                self.delete(server_id)
-            except AodhHAError as e:
-                LOG.warning('server %s, which Heat replaces, stays: %s', server_id, e.detail)
+        broken = [s for s in found if s.status == 'ERROR' or s.host_status == 'DOWN']
+        dead = [s for s in broken if s.status != 'ERROR']
+        try:
+            for server in dead:
+                self.reset_state(server.id, 'error')
+            request_id = self._heat.replace(member, names, reason)
+        except (ActionRefused, NotNow):
+            for server in dead:
+                self._anyway(partial(self.reset_state, server.id, 'active'))
+            raise
+        for server in broken:
+            self._anyway(partial(self.delete, server.id))
         return request_id
 
-    def _broken(self, server_id: str) -> bool:
+    def _there(self, server_id: str) -> Server | None:
         try:
-            server = self.server(server_id)
-            return server.status == 'ERROR' or server.host_status == 'DOWN'
+            return self.server(server_id)
         except NotFound:
-            return False
+            return None
+
+    def _anyway(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except AodhHAError as e:
+            LOG.warning('a server that Heat should replace is left as it is: %s', e.detail)
 
     def recreate_stack(
         self, member: Member, definition: Mapping[str, Any] | None = None

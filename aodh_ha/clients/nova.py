@@ -195,6 +195,10 @@ class Nova:
         body = {'metadata': dict(values)}
         _act(lambda: self._client.client.post(url, json=body, log=False))
 
+    def reset_state(self, server_id: str, state: str) -> None:
+        """Have Nova believe that it is ``active`` or in ``error``; nothing is done to it."""
+        _act(lambda: self._client.servers.reset_state(server_id, state))
+
     def delete(self, server_id: str) -> None:
         """Delete it; one that is gone already is no error."""
         try:

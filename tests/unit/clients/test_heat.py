@@ -321,24 +321,52 @@ def test_while_heat_is_away_before_the_action_nothing_was_done(wire, heat, acts)
     assert acts() == []
 
 
+def sequence(wire):
+    """What was changed, in Heat and in Nova: the marks, the update, resets and deletions."""
+    found = []
+    for r in wire.mock.request_history:
+        if r.method == 'POST' and r.path.endswith('/action'):
+            found.append(f'reset {r.json()["os-resetState"]["state"]}')
+        elif r.method in ('PATCH', 'DELETE'):
+            found.append(r.method)
+    return found
+
+
 @pytest.mark.parametrize(
-    ('changes', 'deleted'),
-    [({}, 0), ({'status': 'ERROR'}, 1), ({'host_status': 'DOWN'}, 1)],
+    ('changes', 'changed'),
+    [
+        ({}, ['PATCH', 'PATCH']),
+        ({'status': 'ERROR'}, ['PATCH', 'PATCH', 'DELETE']),
+        ({'host_status': 'DOWN'}, ['reset error', 'PATCH', 'PATCH', 'DELETE']),
+    ],
 )
 def test_a_server_that_cannot_let_go_of_its_ports_is_deleted_once_heat_is_at_it(
-    wire, stack, acts, cloud, changes, deleted
+    wire, stack, acts, cloud, changes, changed
 ):
     member = cloud.member(server())
-    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': shown(**changes)})
+    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': shown(id=SERVER_ID, **changes)})
+    wire.mock.post(f'{NOVA}/servers/{SERVER_ID}/action', status_code=202)
     wire.mock.delete(f'{NOVA}/servers/{SERVER_ID}', status_code=204)
     assert cloud.replace(member, ['web'], 'silent') == 'req-7'
-    methods = [r.method for r in wire.mock.request_history if r.method in ('PATCH', 'DELETE')]
-    assert methods == ['PATCH', 'PATCH'] + ['DELETE'] * deleted
+    assert sequence(wire) == changed
+
+
+def test_a_server_that_heat_does_not_replace_is_as_it_was(wire, stack, acts, cloud):
+    member = cloud.member(server())
+    wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', status_code=400)
+    down = shown(id=SERVER_ID, host_status='DOWN')
+    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': down})
+    wire.mock.post(f'{NOVA}/servers/{SERVER_ID}/action', status_code=202)
+    with pytest.raises(ActionRefused):
+        cloud.replace(member, ['web'], 'silent')
+    assert sequence(wire) == ['reset error', 'PATCH', 'PATCH', 'PATCH', 'reset active']
 
 
 def test_a_server_that_stays_is_no_reason_to_do_it_again(wire, stack, acts, cloud):
     member = cloud.member(server())
-    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': shown(status='ERROR')})
+    wire.mock.get(
+        f'{NOVA}/servers/{SERVER_ID}', json={'server': shown(id=SERVER_ID, status='ERROR')}
+    )
     wire.mock.delete(f'{NOVA}/servers/{SERVER_ID}', status_code=500)
     assert cloud.replace(member, ['web'], 'silent') == 'req-7'
 
