@@ -272,6 +272,18 @@ def held(
         note(connection, recovery, now, 'held', reason, {'guard': guard})
 
 
+def held_by(connection: sa.Connection, incident_id: str | None, guard: str) -> bool:
+    """Whether a recovery of this incident is held back by this guard."""
+    if incident_id is None:
+        return False
+    mine = sa.select(recoveries.c.id).where(
+        recoveries.c.incident_id == incident_id,
+        recoveries.c.active_key.is_not(None),
+        recoveries.c.guard == guard,
+    )
+    return connection.execute(mine.limit(1)).first() is not None
+
+
 def joined(
     connection: sa.Connection, recovery: Recovery, now: float, incident_id: str, reason: str
 ) -> None:

@@ -122,14 +122,21 @@ class Doing:
         self._settings = settings
         self._at = at
 
-    def wait(self, recovery: Recovery, wait: Wait, guest: Guest | None = None) -> Pause:
-        """Record what holds it back, once, and tell a person where only one can help."""
+    def wait(
+        self, recovery: Recovery, wait: Wait, guest: Guest | None = None, quiet: bool = False
+    ) -> Pause:
+        """Record what holds it back, once, and tell a person where only one can help.
+
+        ``quiet``: unless that is done elsewhere.
+        """
         now = self._clock()
         if wait.guard != recovery.guard:
 
             def work(connection: sa.Connection) -> None:
+                known = queue.held_by(connection, recovery.incident_id, wait.guard)
                 queue.held(connection, recovery, now, wait.guard, wait.reason)
-                if wait.guard in TOLD:
+                # What holds all guests of a dead host back is told once, not for each of them.
+                if wait.guard in TOLD and not known and not quiet:
                     self.tell(connection, recovery, guest, wait.guard, wait.reason)
 
             self._database.run(work)

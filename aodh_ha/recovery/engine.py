@@ -135,7 +135,7 @@ class Engine:
         taken = evidence_of.take(
             self._cloud, self._database, guest, listening, now, storm, self._surveys
         )
-        taken = incident.join(self._database, recovery, taken, self._clock())
+        recovery, taken = incident.join(self._database, recovery, taken, self._clock())
         return self._decide(recovery, history, guest, taken)
 
     def _policy(self, recovery: Recovery) -> Policy:
@@ -215,8 +215,10 @@ class Engine:
         )
         if not why:
             return Pause(0, True, decision.reason)
-        wait = Wait(guards.RECHECK, f'{decision.host} is not fenced: {why}', 'fencing')
-        return self._doing.wait(recovery, wait, guest)
+        under_way = why == incident.UNDER_WAY
+        seconds = guards.UNHEARD_RECHECK if under_way else guards.RECHECK
+        wait = Wait(seconds, f'{decision.host} is not fenced: {why}', 'fencing')
+        return self._doing.wait(recovery, wait, guest, quiet=under_way)
 
     def _finish(
         self, recovery: Recovery, guest: Guest | None, status: str, reason: str

@@ -18,18 +18,24 @@ FENCING = 120.0
 """Seconds for which one worker has the fencing of a host to itself; a hook that takes longer
 may be run a second time, which fencing has to bear."""
 
+UNDER_WAY = 'another recovery sees to that'
+"""What fence() answers while it is being tried for another guest of the host."""
 
-def join(database: Database, recovery: Recovery, taken: Taken, now: float) -> Taken:
+
+def join(
+    database: Database, recovery: Recovery, taken: Taken, now: float
+) -> tuple[Recovery, Taken]:
     """Make the recovery of a guest on a dead host part of that host's incident."""
     evidence = taken.evidence
     host = evidence.server.host if evidence.server else None
     if not evidence.host_down or not host:
-        return taken
+        return recovery, taken
     reason = f'Nova says that host {host} is down'
     known = evidence.incident
     if known is None or recovery.incident_id != known.id:
         known = _open(database, recovery, incidents.HOST, host, reason, now)
-    return replace(taken, evidence=replace(evidence, incident=known))
+    taken = replace(taken, evidence=replace(evidence, incident=known))
+    return replace(recovery, incident_id=known.id), taken
 
 
 def storm(database: Database, recovery: Recovery, evidence: Evidence, now: float) -> None:
@@ -77,7 +83,7 @@ def fence(
         return leases.take(connection, name, recovery.id, clock(), FENCING)
 
     if not database.run(take):
-        return 'another recovery sees to that'
+        return UNDER_WAY
     try:
         told = facts(recovery, evidence, f'host {incident.name} is down') | {'kind': 'fence'}
         result = hooks.run(hook, told)

@@ -532,6 +532,21 @@ def test_the_operators_hook_fences_once_for_all_guests_of_a_host(world):
     assert incident.fenced_by == 'hook cut'
 
 
+@pytest.mark.parametrize('fencing', ['forced_down', 'cut'])
+def test_that_a_host_is_not_fenced_is_told_once_for_all_its_guests(world, fencing):
+    world.hooks.fails = 'no answer from the power switch'
+    ids = [SERVER_ID] + [world.enroll(f'{n:08x}{SERVER_ID[8:]}') for n in range(4)]
+    world.nova.kill_host('host1')
+    for server_id in ids:
+        recovery = world.alarm(document=evacuation(fencing=fencing), server_id=server_id)
+        with world.database.write() as c:
+            queue.release(c, recovery, world.clock(), 0, '')
+    world.run_all(lambda: world.clock() > START + 60)
+    assert world.taken() == []
+    assert {r.guard for r in world.active()} == {'fencing'}
+    assert sorted(kind for kind, _ in world.told()) == ['fencing', 'host']
+
+
 @pytest.mark.parametrize('hook', ['cut', 'missing'])
 def test_while_fencing_fails_it_is_tried_again_and_nobody_evacuated(world, hook):
     world.hooks.fails = 'no answer from the power switch'
