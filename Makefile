@@ -65,7 +65,8 @@ test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run
 	for stage in $(STAGES); do \
 	    echo; echo "######## $$stage"; \
 	    [ $$stage != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
-	    DEVCLOUD_PREPARED=1 $(PYTEST) --durations=15 tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
+	    more=--durations=15; [ $$stage != unit ] || more='-n auto'; \
+	    DEVCLOUD_PREPARED=1 $(PYTEST) $$more tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
 	done; \
 	echo; \
 	for stage in $(STAGES); do printf '%-11s %s\n' "$$stage" "$$(tail -n 1 "$$logs/$$stage")"; done; \
@@ -73,7 +74,7 @@ test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run
 
 .PHONY: unit
 unit: $(STAMP) ## unit tests
-	@$(PYTEST) tests/unit
+	@$(PYTEST) -n auto tests/unit
 
 .PHONY: functional
 functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and over HTTP
