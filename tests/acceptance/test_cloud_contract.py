@@ -156,6 +156,38 @@ def test_a_server_in_error_is_replaced_and_its_port_and_volume_go_to_the_new_one
     assert nova.holdings(nova.server(new_id), after) == held
 
 
+def test_a_server_of_a_dead_host_is_replaced_and_its_neighbour_evacuated(
+    cloud, nova, member, ended, guest, settle
+):
+    server_id = next(i for i, name in member.siblings if name == 'web')
+    for moves in (server_id, guest.id):
+        if nova.server(moves).host != 'host2':
+            nova.migrate(moves)
+            wait(lambda i=moves: nova.server(i).vm_state == 'resized', 'it is migrated')
+            nova.confirm_resize(moves)
+    held = nova.holdings(nova.server(server_id), member)
+    try:
+        cloud.run('fault', 'host-dies', 'host2')
+        service = next(iter(cloud.admin.compute.services(binary='nova-compute', host='host2')))
+        cloud.admin.compute.update_service_forced_down(service, forced=True)
+        assert (nova.host('host2').up, nova.host('host2').forced_down) == (False, True)
+        assert nova.server(server_id).host_status == 'DOWN'
+        assert (nova.console(server_id), nova.diagnostics(server_id)) == ('', {})
+        nova.replace(member, ['web'], 'contract')
+        after = ended(member)
+        assert after.status == 'UPDATE_COMPLETE'
+        new = nova.server(next(i for i, name in after.siblings if name == 'web'))
+        assert (new.host, new.vm_state) == ('host1', 'active')
+        assert nova.holdings(new, after) == held
+        request_id = nova.evacuate(guest.id)
+        newest = nova.instance_actions(guest.id)[0]
+        assert (newest.action, newest.request_id) == ('evacuate', request_id)
+        wait(lambda: nova.server(guest.id).host == 'host1', 'it is evacuated')
+        settle()
+    finally:
+        cloud.host_back('host2')
+
+
 def test_what_heat_makes_it_makes_in_the_stacks_project(cloud, nova, member, ended):
     nova.rebuild_stack(member)
     for server_id, _ in ended(member).siblings:
