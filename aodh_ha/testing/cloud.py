@@ -1,0 +1,179 @@
+"""A whole cloud in memory: Nova, Heat, and what a server holds."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aodh_ha.exceptions import ActionRefused, NotFound, NotNow
+from aodh_ha.rules.evidence import Activity, Server
+from aodh_ha.rules.holdings import IMAGE, VOLUME, Holdings, Member
+from aodh_ha.testing.nova import FakeNova
+
+
+class FakeCloud(FakeNova):
+    """A Nova, a Heat and what belongs to them in memory, which misbehave as they are told.
+
+    ``away``: reads raise CloudAway, actions OutcomeUnknown, and nothing is done.
+    ``lose_answer``: DONE or DROPPED; the next actions raise OutcomeUnknown after, or without,
+    being taken. ``refuse``: actions by their name in a policy (``server.reboot soft``), in
+    Nova's log (``reboot``) or in the contract (``rebuild_stack``) that raise ActionRefused with
+    this text. ``on_action`` is called with each action that was taken: let the guest come back
+    there. Whatever takes a real cloud some seconds is done at once here; ``stack_takes`` lets
+    Heat stay at work until ``finish_stack``.
+    """
+
+    def __init__(self, clock: Callable[[], float], user_id: str = 'the-service-user') -> None:
+        super().__init__(clock, user_id)
+        self.kept: dict[str, Holdings] = {}
+        """What a server has, by its id; a root disk of an image where nothing is said."""
+        self.stacks: dict[str, Member] = {}
+        """By the root stack's id, seen from its first server."""
+        self.stack_takes = False
+        self.activities: dict[str, Activity] = {}
+
+    # ---- the world
+
+    def stack(self, name: str, project_id: str, servers: Mapping[str, str]) -> Member:
+        """Put servers, {resource name: server id}, into a stack of its own."""
+        number = next(self._numbers)
+        root_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f'stack {name} {number}'))
+        siblings = tuple((server_id, resource) for resource, server_id in servers.items())
+        self.stacks[root_id] = Member(
+            stack_id=root_id,
+            stack_name=name,
+            resource_name=siblings[0][1],
+            root_id=root_id,
+            root_name=name,
+            project_id=project_id,
+            status='CREATE_COMPLETE',
+            last_event=f'event-{number}',
+            siblings=siblings,
+        )
+        return self.stacks[root_id]
+
+    def finish_stack(self, root_id: str, status: str = 'COMPLETE') -> None:
+        """Let Heat end what it is at: COMPLETE or FAILED."""
+        action = self.stacks[root_id].status.split('_')[0]
+        self._stack_event(root_id, status=f'{action}_{status}')
+
+    # ---- reads of the contract
+
+    def member(self, server: Server) -> Member | None:
+        """See Cloud."""
+        self._answer()
+        for stack in self.stacks.values():
+            for server_id, resource in stack.siblings:
+                if server_id == server.id:
+                    return replace(stack, resource_name=resource)
+        return None
+
+    def stack_member_again(self, member: Member) -> Member | None:
+        """See Cloud."""
+        self._answer()
+        found = self.stacks.get(member.root_id) or next(
+            (s for s in self.stacks.values() if s.root_name == member.root_name), None
+        )
+        return found and replace(found, resource_name=member.resource_name)
+
+    def holdings(self, server: Server, member: Member | None) -> Holdings:
+        """See Cloud."""
+        self._answer()
+        self._known(server.id)
+        return self.kept.get(server.id, Holdings(IMAGE if server.image_id else VOLUME))
+
+    def activity(self, server_id: str, now: float) -> Activity | None:
+        """See Cloud."""
+        self._answer()
+        return self.activities.get(server_id)
+
+    def stack_definition(self, member: Member) -> dict[str, Any]:
+        """See Cloud."""
+        self._answer()
+        stack = self.stacks.get(member.root_id)
+        if stack is None:
+            raise NotFound(f'Heat: no stack {member.root_id}')
+        resources = [resource for _, resource in stack.siblings]
+        return {'name': stack.root_name, 'project_id': stack.project_id, 'resources': resources}
+
+    # ---- actions on a stack
+
+    def replace(self, member: Member, names: list[str], reason: str) -> str | None:
+        """See Cloud. The new servers run on the same host and have what the old ones had."""
+        return self._act_on_stack(member, ('replace', 'server.replace'), names)
+
+    def rebuild_stack(self, member: Member) -> str | None:
+        """See Cloud."""
+        names = [resource for _, resource in member.siblings]
+        return self._act_on_stack(member, ('rebuild_stack', 'stack.rebuild'), names)
+
+    def recreate_stack(
+        self, member: Member, definition: Mapping[str, Any] | None = None
+    ) -> str | None:
+        """See Cloud."""
+        self._may(('recreate_stack', 'stack.recreate'))
+        stack = self.stacks.get(member.root_id)
+        if stack is None and definition is None:
+            raise ActionRefused(f'Heat answered 404: no stack {member.root_id}')
+        if stack is not None and stack.busy:
+            raise NotNow(f'the stack {stack.root_name} is {stack.status}')
+        definition = definition or self.stack_definition(member)
+        if stack is not None:
+            host = self._servers[stack.siblings[0][0]].host
+            for server_id, _ in stack.siblings:
+                self.delete(server_id)
+            del self.stacks[member.root_id]
+            self._taken(member.root_id, 'delete_stack', None)
+        else:
+            host = 'host1'
+        if any(s.root_name == definition['name'] for s in self.stacks.values()):
+            return None
+        servers = {resource: self._new_id() for resource in definition['resources']}
+        for server_id in servers.values():
+            self.add(server_id, definition['project_id'], host=host)
+        new = self.stack(definition['name'], definition['project_id'], servers)
+        if self.stack_takes:
+            self._stack_event(new.root_id, status='CREATE_IN_PROGRESS')
+        return self._taken(new.root_id, 'create_stack', None)
+
+    # ---- within
+
+    def _act_on_stack(
+        self, member: Member, called: tuple[str, ...], names: list[str]
+    ) -> str | None:
+        self._may(called)
+        stack = self.stacks.get(member.root_id)
+        if stack is None:
+            raise ActionRefused(f'Heat answered 404: no stack {member.root_id}')
+        if stack.busy:
+            raise NotNow(f'Heat answered 409: stack {stack.root_name} is {stack.status}')
+        known = {resource for _, resource in stack.siblings}
+        if not names or not known.issuperset(names):
+            raise ActionRefused(f'the stack {stack.root_name} has no server {names}')
+        siblings = []
+        for server_id, resource in stack.siblings:
+            if resource in names:
+                siblings.append((self._replace(server_id), resource))
+            else:
+                siblings.append((server_id, resource))
+        status = 'UPDATE_IN_PROGRESS' if self.stack_takes else 'UPDATE_COMPLETE'
+        self._stack_event(member.root_id, status=status, siblings=tuple(siblings))
+        return self._taken(member.root_id, 'replace', ','.join(names))
+
+    def _replace(self, server_id: str) -> str:
+        old = self._servers[server_id]
+        new_id = self._new_id()
+        self.add(new_id, old.project_id, name=old.name, host=old.host, image_id=old.image_id)
+        if server_id in self.kept:
+            self.kept[new_id] = self.kept.pop(server_id)
+        self.delete(server_id)
+        return new_id
+
+    def _new_id(self) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f'server {next(self._numbers)}'))
+
+    def _stack_event(self, root_id: str, **values: Any) -> None:
+        number = next(self._numbers)
+        self.stacks[root_id] = replace(
+            self.stacks[root_id], updated_at=self._iso(), last_event=f'event-{number}', **values
+        )
