@@ -173,12 +173,15 @@ class Init:
         self.reap()
         self.log('reboot: Power down')
 
-    def panic(self, ends_on_sigterm: bool) -> None:
+    def panic(self, ends_on_sigterm: bool, booting: bool = False) -> None:
         """All of user space is gone and init stands still, as a kernel that panicked does."""
-        me = os.getpid()
-        for pid in processes.members(self.folder):
-            if pid != me:
-                os.kill(pid, signal.SIGKILL)
+        # Not while it boots: then the others are the helpers that tell our pid and end.
+        for pid in [] if booting else processes.members(self.folder):
+            if pid != os.getpid():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # it ended between the look and the signal
         (self.folder / 'panicked').touch()
         self.log('Kernel panic - not syncing: Fatal exception in interrupt')
         self.log('---[ end Kernel panic - not syncing: Fatal exception in interrupt ]---')
@@ -195,7 +198,7 @@ class Init:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.record()
         if panic:
-            self.panic(panic == 'soft')
+            self.panic(panic == 'soft', booting=True)
             return
         self.boot()
         while True:
