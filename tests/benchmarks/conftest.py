@@ -9,7 +9,7 @@ from tests.acceptance.devcloud import REPOSITORY, Devcloud, running
 
 POLICY = """
 name: benchmark
-heartbeat: {interval: 10s, missed: 3}
+heartbeat: {interval: 10s, missed: 3, boot_grace: 20s}
 steps:
   - {action: server.reboot, type: soft, verify: 60s}
   - {action: server.reboot, type: hard, verify: 60s}
