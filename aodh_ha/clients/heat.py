@@ -6,6 +6,7 @@ token of an administrator from another project creates the new server in that ot
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,6 +31,10 @@ from aodh_ha.exceptions import (
 )
 from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.holdings import Member
+
+# No request is logged, not even for debugging: templates and parameters have passwords.
+_QUIET = logging.getLogger(f'{__name__}.requests')
+_QUIET.setLevel(logging.WARNING)
 
 KEPT = 60.0
 """Seconds that it is believed that no stack has a server."""
@@ -81,7 +86,7 @@ class Heat:
         """Of the stack that was asked for last, in the state that it had."""
 
     def _client(self, session: Session) -> Any:
-        return heatclient.Client('1', session=session, **self._options)
+        return heatclient.Client('1', session=session, logger=_QUIET, **self._options)
 
     # ---- reads
 

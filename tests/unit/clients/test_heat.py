@@ -1,5 +1,7 @@
 """Heat, on the wire: whose stack a server is in, and what is asked of it."""
 
+import logging
+
 import pytest
 import requests
 
@@ -413,6 +415,15 @@ def test_a_stack_is_created_again_as_it_was(wire, heat, recreates):
         'disable_rollback': True,
     }
     assert sent.headers['X-Auth-Token'].endswith(PROJECT)
+
+
+def test_what_a_stack_is_made_of_is_in_no_log(wire, heat, recreates, caplog):
+    caplog.set_level(logging.DEBUG)
+    environment = {'parameters': {'password': 'a-secret-word'}}
+    wire.mock.get(f'{HEAT}/{SERVICE_PROJECT}/stacks/shop/{ROOT}/environment', json=environment)
+    heat.recreate(heat.member(server()), None)
+    assert recreates()[0].json()['environment'] == environment
+    assert 'a-secret-word' not in caplog.text
 
 
 def test_it_goes_on_after_it_broke_off(stack, heat, recreates, wire):
