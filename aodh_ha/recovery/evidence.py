@@ -149,7 +149,9 @@ def take(
 def console(cloud: Cloud, evidence: Evidence) -> Evidence:
     """With what the guest printed last and what its hypervisor says, where they can be had."""
     server = evidence.server
-    if server is None:
+    # A dead host answers neither, and Nova's API waits a minute for it: with ten guests on the
+    # host all its threads would.
+    if server is None or evidence.host_down:
         return evidence
     text = _softly(lambda: cloud.console(server.id, CONSOLE_LINES), [])
     diagnostics = _softly(lambda: cloud.diagnostics(server.id), [])

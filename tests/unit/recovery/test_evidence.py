@@ -7,7 +7,7 @@ import pytest
 
 from aodh_ha.exceptions import CloudAway
 from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.rules.evidence import Activity
+from aodh_ha.rules.evidence import Activity, Host
 from aodh_ha.rules.holdings import Holdings, Port, Volume
 from aodh_ha.rules.masking import MASK, masked
 from aodh_ha.rules.policy import Budget
@@ -218,3 +218,17 @@ def test_a_policys_storm_counts_where_it_holds_back_more(storm, share, window):
     policy = samples.policy(budget=Budget(storm=storm))
     found = evidence_of.stricter(evidence_of.Settings(), policy)
     assert (found.share, found.window, found.minimum) == (share, window, 5)
+
+
+def test_a_dead_host_is_not_asked_for_consoles(world):
+    """Nova's API would hold a thread for a minute for each of them."""
+    read = []
+    world.nova.console = lambda *_: read.append('console') or ''
+    world.nova.diagnostics = lambda *_: read.append('diagnostics') or {}
+    server = world.nova.server(SERVER_ID)
+    alive = samples.evidence(server, host=Host('host1', up=True))
+    dead = samples.evidence(server, host=Host('host1', up=False))
+    assert evidence_of.console(world.nova, dead) == dead
+    assert read == []
+    evidence_of.console(world.nova, alive)
+    assert read == ['console', 'diagnostics']
