@@ -130,6 +130,15 @@ class Devcloud:
         self.operator = Client(self.admin.session)
         self.aodh = Aodh(self.demo.session)
         self.gnocchi = gnocchiclient.Client(self.admin.session)
+        # Naming a host is an administrator's right; the server is the tenant's all the same.
+        self.placing = self.admin.connect_as_project('demo')
+        self.placing.compute.default_microversion = '2.74'
+        # Looked up once, not for every guest: each is several requests.
+        self.made_of: dict[str, Any] = {
+            'image_id': self.demo.image.find_image('tiny').id,
+            'flavor_id': self.demo.compute.find_flavor('m1.nano').id,
+            'networks': [{'uuid': self.demo.network.find_network('net').id}],
+        }
 
     def log(self, name: str) -> str:
         """A service's whole log."""
@@ -137,22 +146,11 @@ class Devcloud:
 
     def guest(self, name: str, *, host: str | None = None, volume: bool = False) -> 'Guest':
         """A running server of the tenant, with or without a volume; not enrolled yet."""
-        image = self.demo.image.find_image('tiny')
-        flavor = self.demo.compute.find_flavor('m1.nano')
-        network = self.demo.network.find_network('net')
-        cloud = self.admin if host else self.demo
-        wanted: dict[str, Any] = {
-            'name': name,
-            'image_id': image.id,
-            'flavor_id': flavor.id,
-            'networks': [{'uuid': network.id}],
-        }
+        wanted = self.made_of | {'name': name}
         if host:
-            # Naming a host is an administrator's right; the server is the tenant's all the same.
-            cloud = self.admin.connect_as_project('demo')
-            wanted['host'] = host
-            cloud.compute.default_microversion = '2.74'
-        server = cloud.compute.create_server(**wanted)
+            server = self.placing.compute.create_server(**wanted, host=host)
+        else:
+            server = self.demo.compute.create_server(**wanted)
         self.demo.compute.wait_for_server(server, wait=120)
         guest = Guest(self, server.id, name)
         if volume:
@@ -175,7 +173,7 @@ class Devcloud:
         guest = self.guest(name, host=host, volume=volume)
         guest.enroll(policy)
         guest.alarm(trigger)
-        wait(lambda: guest.measures()[-1:] == [0.0], f'a measure of {name}', 120)
+        wait(lambda: guest.measures()[-1:] == [0.0], f'a measure of {name}', 120, every=1)
         return guest
 
     def watched(
@@ -245,6 +243,7 @@ class Guest:
         self.cloud = cloud
         self.id = server_id
         self.name = name
+        self._resource_id = ''
 
     def enroll(self, policy: str = 'ladder') -> None:
         """Enrol it, hand the credentials over by the server's metadata, wait for two beats."""
@@ -330,11 +329,11 @@ class Guest:
 
     def measures(self, meter: str = alarm_rules.MISSED, since: float | None = None) -> list[float]:
         """What Gnocchi has of a meter, at its finest granularity; since then, in epoch seconds."""
-        resource_id = self.shown()['resource_id']
+        self._resource_id = self._resource_id or self.shown()['resource_id']
         try:
             found = self.cloud.gnocchi.metric.get_measures(
                 meter,
-                resource_id=resource_id,
+                resource_id=self._resource_id,
                 start=since,
                 aggregation='max',
                 granularity=alarm_rules.GRANULARITY,
