@@ -219,7 +219,7 @@ class Doing:
         context = self._context(recovery, guest, attempt, evidence)
         try:
             request_id = self._action(attempt, recovery).act(context)
-        except ActionRefused as e:
+        except (ActionRefused, NotFound) as e:
             return self.end(recovery, guest, attempt, REFUSED, e.detail)
         except (NotNow, CloudAway) as e:
             self.end(recovery, guest, attempt, ABANDONED, f'not now: {e.detail}')
@@ -244,7 +244,7 @@ class Doing:
         context = self._context(recovery, guest, attempt)
         try:
             seen = action.observe(context)
-        except ActionRefused as e:
+        except (ActionRefused, NotFound) as e:
             return self.end(recovery, guest, attempt, REFUSED, e.detail)
         except (NotNow, OutcomeUnknown) as e:
             if self._clock() - attempt.intended_at > GIVEN_UP:

@@ -10,7 +10,7 @@ from aodh_ha.recovery.engine import Engine, Settings
 from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.alarm import Alarm
 from aodh_ha.rules.heartbeat import Report
-from aodh_ha.rules.recovery import RECOVERED
+from aodh_ha.rules.recovery import FAILED, RECOVERED
 from tests.samples import OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
 
 POLICY = """
@@ -139,6 +139,20 @@ def test_what_another_project_has_enrolled_is_not_taken(world, member, successio
     assert succession.follow(member, world.clock()) == {}
     assert guest(world, mine).project_id == OTHER_PROJECT
     assert guest(world, SERVER_ID)
+
+
+def test_a_stack_that_somebody_deletes_meanwhile_refuses_the_step(world, member, monkeypatch):
+    def gone(_member):
+        raise NotFound('Heat: the stack is DELETE_IN_PROGRESS')
+
+    monkeypatch.setattr(world.nova, 'stack_definition', gone)
+    policy = POLICY.replace('server.replace', 'stack.recreate').replace(
+        'preserve: [volumes, fixed_ips]', 'allow_data_loss: true'
+    )
+    recovery = world.run(world.alarm(document=policy))
+    assert recovery.status == FAILED
+    assert world.tried(recovery) == [('stack.recreate', 'refused')]
+    assert world.nova.taken == []
 
 
 def test_members_that_have_one_name_are_not_mixed_up(world, succession):
