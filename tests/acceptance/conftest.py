@@ -31,7 +31,7 @@ def pool(cloud: Devcloud, request: pytest.FixtureRequest) -> Pool:
         more = getattr(module.obj, 'POOL', {}) if module else {}
         assert not asked.keys() & more.keys(), 'two modules ask for a guest of the same name'
         asked |= more
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(6) as threads:
         made = {
             name: threads.submit(cloud.watch, name, host='host1', **keywords)
             for name, keywords in asked.items()
