@@ -61,7 +61,7 @@ demo: $(STAMP) ## the whole chain, live, on a real control plane on this machine
 test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run, any failure fails
 	@logs=$$(mktemp -d); failed=0; \
 	nice -n 5 $(PREPARE) up >"$$logs/up" 2>&1 & up=$$!; \
-	trap 'kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; rm -rf "$$logs"' EXIT; \
+	trap '{ kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; } || :; rm -rf "$$logs"' EXIT; \
 	for stage in $(STAGES); do \
 	    echo; echo "######## $$stage"; \
 	    [ $$stage != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
