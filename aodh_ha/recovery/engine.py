@@ -133,7 +133,7 @@ class Engine:
         if still:
             return self._doing.wait(recovery, still, guest)
         taken = evidence_of.take(
-            self._cloud, self._database, guest, listening, now, storm, self._surveys
+            self._cloud, self._database, guest, listening, now, storm, self._surveys, self._clock
         )
         recovery, taken = incident.join(self._database, recovery, taken, self._clock())
         return self._decide(recovery, history, guest, taken)

@@ -103,8 +103,13 @@ def take(
     now: float,
     settings: Settings = Settings(),
     surveys: Surveys | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Taken:
     """Heartbeats and plans as the database knows them, the server as the cloud shows it.
+
+    ``now`` is when the guest was read. The cloud may take many seconds to answer, and the
+    database is then looked at by the ``clock``: measured by ``now``, gateways that ticked
+    meanwhile would seem to be none, and a storm among guests that nobody hears no storm.
 
     Raises CloudAway when Nova does not answer. A server that it does not know is evidence, not
     an error. What console() and neighbours() add costs more, and is only taken before acting.
@@ -123,6 +128,7 @@ def take(
     holdings = _softly(lambda: cloud.holdings(server, member), away)
     activity = _softly(lambda: cloud.activity(server.id, now), [])
     down = {host.name} if host and not host.up else set[str]()
+    present = clock() if clock else now
     with database.read() as connection:
         incident = server.host and incidents.get_open(connection, incidents.HOST, server.host)
         evidence = replace(
@@ -136,9 +142,9 @@ def take(
             activity=activity,
             services={s.name: s.state for s in guest.services},
             opted_out=guest.opted_out or opted_out(server),
-            silences=silences.covering(connection, guest, server.host or '', now),
-            fleet=(surveys or Surveys()).fleet(connection, guest, down, now, settings),
-            past=attempts.past(connection, guest.server_id, now - WEEK),
+            silences=silences.covering(connection, guest, server.host or '', present),
+            fleet=(surveys or Surveys()).fleet(connection, guest, down, present, settings),
+            past=attempts.past(connection, guest.server_id, present - WEEK),
             incident=incident or None,
             user_id=ours,
             boot_id=guest.boot_id,

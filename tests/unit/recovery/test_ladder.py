@@ -653,6 +653,16 @@ def test_in_a_storm_nobody_is_touched_and_a_person_is_told_once(world):
     assert len(world.taken()) == 5
 
 
+def test_a_storm_is_seen_although_the_cloud_takes_long_to_answer(world):
+    """The gateway ticks meanwhile: by the time of the question it would seem to be none."""
+    for n in range(5):
+        world.enroll(f'{n:08x}{SERVER_ID[8:]}', host=f'host{n}')
+    recovery = world.alarm()
+    world.nova.on_read = lambda _: world.pass_time(8)
+    world.run(recovery, lambda: world.get(recovery).guard == 'storm')
+    assert world.taken() == []
+
+
 def test_what_waits_in_a_storm_asks_the_cloud_nothing(world):
     ids = [SERVER_ID]
     for n in range(5):
