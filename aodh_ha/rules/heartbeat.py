@@ -293,7 +293,9 @@ def missed(
     grace. All arguments in seconds (times since the epoch, by the server's clock).
     """
     start = last_seen if last_seen is not None else enrolled_at + boot_grace
-    # A last_seen in the future is left over from before the server's clock was set back.
-    start = listening_since if start > now + boot_grace + interval else start
+    # A last_seen in the future is left over from before the server's clock was set back. An
+    # enrolment in the future is another host's clock: the guest is given the time.
+    if last_seen is not None and start > now + boot_grace + interval:
+        start = listening_since
     late = now - max(start, listening_since) - slack(interval)
     return max(0, math.floor(late / interval))
