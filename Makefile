@@ -84,6 +84,10 @@ functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and
 acceptance: $(STAMP) debian-packages ## tests of the whole chain on devcloud
 	@$(PYTEST) --durations=20 tests/acceptance
 
+.PHONY: campaign
+campaign: $(STAMP) debian-packages ## workers killed at every boundary, on all three databases
+	@CAMPAIGN_DATABASES=sqlite,mariadb,postgresql $(PYTEST) -s tests/acceptance/test_campaign.py
+
 .PHONY: benchmarks
 benchmarks: $(STAMP) ## speed and size, as ratios within one run
 	@$(PYTEST) -s tests/benchmarks
