@@ -231,9 +231,7 @@ class Doing:
             self._database.run(lambda c: attempts.broke_off(c, recovery, attempt, now, reason))
             return Pause(1, True, reason)
         self._at('after-send', recovery.id)
-        pause = self._sent(recovery, attempt, request_id, 'the request was taken')
-        self._at('after-answer', recovery.id)
-        return pause
+        return self._sent(recovery, attempt, request_id, 'the request was taken')
 
     def observe(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> Pause | None:
         """What became of an action whose answer was never recorded: only the cloud knows."""
@@ -271,6 +269,7 @@ class Doing:
         self._database.run(
             lambda c: attempts.sent(c, recovery, attempt, now, request_id, until, message)
         )
+        self._at('after-answer', recovery.id)
         return Pause(escalation.POLL, True, message)
 
     def long(self, attempt: Attempt) -> bool:

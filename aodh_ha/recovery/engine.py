@@ -113,8 +113,9 @@ class Engine:
             return self._doing.observe(recovery, guest, pending)
         decision = escalation.decide(recovery, history, guest, None, now, listening)
         waiting = next((a for a in history if a.status == SENT), None)
-        if waiting and isinstance(decision, Wait):
+        if waiting:
             self._at('verifying', recovery.id)
+        if waiting and isinstance(decision, Wait):
             if self._doing.moved(recovery, guest, waiting):
                 return Pause(0, True, 'the guest goes on in another server')
             decision = self._doing.follow(recovery, guest, waiting) or decision

