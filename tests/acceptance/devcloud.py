@@ -291,6 +291,10 @@ class Guest:
         """Newest first."""
         return list(self.cloud.api.recoveries(self.id))
 
+    def told(self) -> list[str]:
+        """Its recoveries in a line each, newest first: what a failed assertion should say."""
+        return [f'{r["created_at"]} {r["status"]}: {r["reason"]}' for r in self.recoveries()]
+
     def ended(self, seconds: float = 120) -> dict[str, Any]:
         """Its only recovery with attempts and events, once it has ended."""
 

@@ -82,7 +82,7 @@ def test_a_fault_is_healed_by_the_first_step_that_can(broken: dict[str, Guest], 
     assert ended['recovery']['reason'].split(',')[0] == f'by {case.by}'
     assert guest.actions() == case.actions
     wait(lambda: guest.shown()['missed'] == 0, f'{name} is healthy')
-    assert len(guest.recoveries()) == 1
+    assert len(guest.told()) == 1, guest.told()
     assert guest.shown()['last_seen'] > ended['attempts'][-1]['sent_at'], 'a newer heartbeat'
     assert all(a['evidence']['server']['status'] for a in ended['attempts'])
     assert all(a['request_id'] for a in ended['attempts'])
@@ -115,7 +115,7 @@ def test_what_nothing_heals_ends_failed_and_says_so(broken: dict[str, Guest], na
         60,
     )
     assert guest.actions() == REBUILD, 'a failed recovery waits for a person; it never loops'
-    assert len(guest.recoveries()) == 1
+    assert len(guest.told()) == 1, guest.told()
 
 
 @pytest.mark.parametrize('name', UNTOUCHED)
@@ -123,7 +123,7 @@ def test_a_guest_that_is_well_is_not_touched(broken: dict[str, Guest], name: str
     guest = broken[name]
     for other in CASES:
         broken[other].ended(240)
-    assert guest.recoveries() == []
+    assert guest.told() == []
     assert guest.actions() == []
     beats = guest.shown()['beats']
     wait(lambda: guest.shown()['beats'] >= beats + 2, f'{name} goes on sending heartbeats')

@@ -24,7 +24,7 @@ def stay_untouched(guests: list[Guest], seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         for guest in guests:
-            assert guest.recoveries() == []
+            assert guest.told() == []
         time.sleep(2)
     for guest in guests:
         assert guest.actions() == []

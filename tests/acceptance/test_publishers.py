@@ -67,7 +67,7 @@ def test_samples_of_a_pipeline_are_signs_of_life(cloud: Devcloud, guest: Guest) 
     beats = guest.shown()['beats']
     wait(lambda: notify() and guest.shown()['beats'] >= beats + 5, 'several of them', 60, every=1)
     assert guest.shown()['missed'] == 0
-    assert guest.recoveries() == []
+    assert guest.told() == []
     # From here on nobody speaks for it any more: it is silent after all.
     assert guest.ended(120)['recovery']['status'] == 'recovered'
     assert guest.actions() == ['reboot']
