@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from aodh_ha.db import Database, gateways, guests
+import sqlalchemy as sa
+
+from aodh_ha.db import Database, gateways, guests, metrics
 from aodh_ha.db.guests import Beat
 from aodh_ha.exceptions import AodhHAError, DatabaseAway
 
@@ -88,8 +90,7 @@ class Intake:
                 return False
             if not waiting and len(self._pending) >= MAX_PENDING:
                 raise DatabaseAway('too many heartbeats wait to be written')
-            count = beat.count + (waiting.count if waiting else 0)
-            self._pending[beat.server_id] = replace(beat, count=count)
+            self._pending[beat.server_id] = _joined(waiting, beat)
             return True
 
     def write_now(self, beat: Beat) -> bool:
@@ -124,9 +125,7 @@ class Intake:
 
     def _keep(self, beat: Beat) -> None:
         newer = self._pending.get(beat.server_id)
-        if newer:
-            beat = replace(newer, count=newer.count + beat.count)
-        self._pending[beat.server_id] = beat
+        self._pending[beat.server_id] = _joined(beat, newer) if newer else beat
 
     def _write(self, batch: list[Beat]) -> str | None:
         """Write the beats, and before each chunk that we listen; why that failed."""
@@ -157,7 +156,7 @@ class Intake:
         if not chunk:
             return None
         try:
-            self._database.run(lambda c: guests.write_beats(c, chunk))
+            self._database.run(lambda c: _record(c, chunk))
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
         except Exception:
@@ -189,3 +188,25 @@ class Intake:
     def _run(self) -> None:
         while not self._stop.wait(FLUSH):
             self.flush()
+
+
+def _joined(older: Beat | None, newer: Beat) -> Beat:
+    """The newer beat, that counts for both, with what only the older one measured."""
+    if older is None:
+        return newer
+    newer = replace(newer, count=newer.count + older.count)
+    if not older.report.metrics:
+        return newer
+    passed = max(0.0, newer.received_at - older.received_at)
+    known = {m.name for m in newer.report.metrics}
+    more = [replace(m, age=m.age + passed) for m in older.report.metrics if m.name not in known]
+    kept = (*newer.report.metrics, *more[: metrics.MOST])
+    return replace(newer, report=replace(newer.report, metrics=kept))
+
+
+def _record(connection: sa.Connection, chunk: list[Beat]) -> None:
+    guests.write_beats(connection, chunk)
+    told = [(b.server_id, b.report.metrics, b.received_at) for b in chunk if b.report.metrics]
+    left_out = metrics.record_many(connection, told)
+    if left_out:
+        LOG.warning('%d values of metrics beyond %d a guest are left out', left_out, metrics.MOST)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aodh_ha.db.database import rowcount
-from aodh_ha.db.models import guests
+from aodh_ha.db.models import guests, metrics
 from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.heartbeat import Report, Service
@@ -91,6 +91,7 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
     others = old.project_id != guest.project_id
     left = others and old.status == PENDING and guest.enrolled_at > old.enrolled_at + PENDING_TIME
     if old.status == REFUSED or left:
+        connection.execute(metrics.delete().where(metrics.c.server_id == guest.server_id))
         connection.execute(guests.update().where(_is(guest.server_id)).values(values))
         return guest, True
     if others:
@@ -121,7 +122,8 @@ def confirm(
 
 
 def forget(connection: sa.Connection, server_id: str) -> None:
-    """Delete a guest; its key is refused from now on."""
+    """Delete a guest and what it measured; its key is refused from now on."""
+    connection.execute(metrics.delete().where(metrics.c.server_id == server_id))
     connection.execute(guests.delete().where(_is(server_id)))
 
 

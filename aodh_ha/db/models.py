@@ -269,3 +269,16 @@ admissions = sa.Table(
     sa.Column('number', sa.BigInteger, nullable=False, default=0),
     **MARIADB,
 )
+# What guests measured: the newest value of each name.
+metrics = sa.Table(
+    'metrics',
+    metadata,
+    sa.Column('server_id', UUID, primary_key=True),
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('value', sa.Double, nullable=False),
+    sa.Column('unit', sa.String(32), nullable=False, default=''),
+    # When it was measured.
+    sa.Column('at', TIME, nullable=False, index=True),
+    **MARIADB,
+)
+

@@ -61,6 +61,19 @@ def commands(connection: sa.Connection, before: float, limit: int = BATCH) -> in
     return _old(connection, table.c.id, table.c.expires_at, before, limit, mine)
 
 
+def metrics(connection: sa.Connection, before: float, limit: int = BATCH) -> int:
+    """Metrics of guests whose newest value is older than that."""
+    table = models.metrics
+    key = sa.tuple_(table.c.server_id, table.c.name)
+    query = sa.select(table.c.server_id, table.c.name).where(table.c.at < before)
+    rows = connection.execute(query.order_by(table.c.at).limit(limit)).all()
+    if not rows:
+        return 0
+    # Once more the time: a new value may have come meanwhile.
+    old = sa.and_(key.in_([tuple(r) for r in rows]), table.c.at < before)
+    return rowcount(connection.execute(table.delete().where(old)))
+
+
 def _old(
     connection: sa.Connection,
     key: sa.Column[Any],

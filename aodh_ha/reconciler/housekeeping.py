@@ -12,6 +12,9 @@ LOG = logging.getLogger(__name__)
 
 DAY = 86400.0
 
+METRICS = DAY
+"""Seconds after which a metric that has no new value is forgotten here; Gnocchi keeps it."""
+
 ROUNDS = 200
 """Batches in one go; what is left over waits for the next."""
 
@@ -33,6 +36,7 @@ class Housekeeping:
             'incidents': lambda c: prune.incidents(c, now - self._recoveries),
             'silences': lambda c: prune.silences(c, now - self._recoveries),
             'commands': lambda c: prune.commands(c, now - self._events),
+            'metrics': lambda c: prune.metrics(c, now - METRICS),
         }
         done = {name: self._all(batch) for name, batch in work.items()}
         if any(done.values()):

@@ -20,6 +20,10 @@ MAX_RESULTS = 16
 """Results of commands in one heartbeat; the agent sends at most 4."""
 MAX_DETAIL = 500
 """Characters that a guest may say of a command's result."""
+MAX_METRICS = 32
+"""Metrics in one heartbeat; their names and units fit into MAX_BODY beside a full report."""
+MAX_AGE = 86400.0
+"""Seconds that a metric's value may be old; the agent keeps none for longer."""
 
 OK, FAILED, UNKNOWN = 'ok', 'failed', 'unknown'
 """States of a service. ``unknown``: the agent has just started and cannot tell yet."""
@@ -31,6 +35,7 @@ RESOURCE_NAMESPACE = uuid.UUID('6f0bb3c5-9f0b-5d0a-8f0d-3f5a0a0d6a11')
 
 _FIELD = re.compile(r'([a-z]+)="([^"\\]{0,200})"')
 _UNSTORABLE = re.compile('[\x00\ud800-\udfff]')
+_METRIC = re.compile(r'[A-Za-z0-9_.-]{1,64}')
 _NUMBER = re.compile(r'-?[0-9]{1,19}')
 _UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
 
@@ -91,6 +96,20 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A value that somebody in the guest measured: the agent, or who gave it to the agent."""
+
+    name: str
+    """Letters, digits, ``_``, ``.`` and ``-``; at most 64."""
+    value: float
+    """Finite."""
+    unit: str = ''
+    """At most 32 characters, as CloudWatch has them: ``Percent``, ``Megabytes``."""
+    age: float = 0.0
+    """Seconds since it was measured, when it was sent: the guest's clock may be wrong."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The body of a heartbeat."""
 
@@ -98,6 +117,7 @@ class Report:
     agent: str | None = None
     services: tuple[Service, ...] = ()
     results: tuple[Result, ...] = ()
+    metrics: tuple[Metric, ...] = ()
 
 
 def parse_authorization(header: str | None) -> Claim:
@@ -185,6 +205,7 @@ def parse_report(body: bytes) -> Report:
         agent=_text(data, 'agent'),
         services=tuple(_service(n, s) for n, s in enumerate(services)),
         results=_results(data.get('results', [])),
+        metrics=_metrics(data.get('metrics', [])),
     )
 
 
@@ -265,6 +286,51 @@ def _result(n: int, data: Any) -> Result:
         raise InvalidRequest(f'{where}.ok and refused must be true or false')
     detail = _text(data, 'detail', MAX_DETAIL) or ''
     return Result(data['id'], ok and not refused, detail, refused)
+
+
+def _metrics(data: Any) -> tuple[Metric, ...]:
+    if not isinstance(data, list) or len(data) > MAX_METRICS:
+        raise InvalidRequest(f'metrics must be a list of at most {MAX_METRICS}')
+    return tuple(_metric(n, m) for n, m in enumerate(data))
+
+
+def _metric(n: int, data: Any) -> Metric:
+    where = f'metrics[{n}]'
+    if not isinstance(data, dict):
+        raise InvalidRequest(f'{where} must be an object with name, value and unit')
+    return metric(data.get('name'), data.get('value'), data.get('unit'), data.get('age'), where)
+
+
+def metric(
+    name: Any, value: Any, unit: Any = None, age: Any = None, where: str = 'metric'
+) -> Metric:
+    """A metric of what somebody sent; ``unit`` and ``age`` may be None.
+
+    Raises InvalidRequest, which begins with ``where`` it stands.
+    """
+    if not isinstance(name, str) or not _METRIC.fullmatch(name):
+        raise InvalidRequest(
+            f'{where}.name must be 1 to 64 letters, digits, "_", "." and "-" (no spaces)'
+        )
+    number, old = _finite(value), _finite(0 if age is None else age)
+    if number is None:
+        raise InvalidRequest(f'{where}.value must be a finite number')
+    if old is None or not 0 <= old <= MAX_AGE:
+        raise InvalidRequest(f'{where}.age must be seconds from 0 to {MAX_AGE:g}')
+    unit = '' if unit is None else unit
+    if not isinstance(unit, str) or len(unit) > 32 or not unit.isprintable():
+        raise InvalidRequest(f'{where}.unit must be a string of at most 32 printable characters')
+    return Metric(name, number, unit, old)
+
+
+def _finite(value: Any) -> float | None:
+    if type(value) not in (int, float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def slack(interval: float) -> float:

@@ -3,8 +3,19 @@
 import pytest
 import sqlalchemy as sa
 
-from aodh_ha.db import audit, commands, incidents, models, notifications, prune, queue, silences
+from aodh_ha.db import (
+    audit,
+    commands,
+    incidents,
+    metrics,
+    models,
+    notifications,
+    prune,
+    queue,
+    silences,
+)
 from aodh_ha.reconciler import housekeeping
+from aodh_ha.rules.heartbeat import Metric
 from aodh_ha.rules.recovery import FAILED
 from aodh_ha.testing import START
 from tests.samples import PROJECT, SERVER_ID
@@ -80,7 +91,10 @@ def test_notifications_incidents_windows_and_commands_go_too(world):
             )
         )
         commands.add(c, SERVER_ID, 'service.restart', {}, None, START, START + 60)
+        metrics.record(c, SERVER_ID, [Metric('old', 1.0), Metric('older', 1.0, age=10.0)], START)
+        metrics.record(c, SERVER_ID, [Metric('new', 1.0)], START + 90 * DAY + 1)
 
+    world.add_guest(SERVER_ID)
     world.database.run(work)
     assert silences is not None
     world.clock.now = START + 91 * DAY
@@ -92,6 +106,7 @@ def test_notifications_incidents_windows_and_commands_go_too(world):
         'incidents': 1,
         'silences': 1,
         'commands': 1,
+        'metrics': 2,
     }
     assert world.notifications() == ['never tried']
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aodh_ha.exceptions import BadSignature, ClockSkew, InvalidRequest
 from aodh_ha.rules import heartbeat
-from aodh_ha.rules.heartbeat import Claim, Report, Service
+from aodh_ha.rules.heartbeat import Claim, Metric, Report, Service
 from tests.samples import SERVER_ID
 
 KEY = 'k' * 43
@@ -179,6 +179,24 @@ def test_a_report_is_read():
     assert heartbeat.parse_report(json.dumps(body).encode()) == Report('b', '1.0', services)
 
 
+def test_metrics_are_read():
+    told = [
+        {'name': 'CPUUtilization', 'value': 12, 'unit': 'Percent'},
+        {'name': 'a.b-c_D9', 'value': -0.5, 'unit': None, 'age': 30},
+        {'name': 'x' * 64, 'value': 1e308, 'unit': '°' * 32, 'age': 86400.0},
+    ]
+    report = heartbeat.parse_report(json.dumps({'metrics': told}).encode())
+    assert report.metrics == (
+        Metric('CPUUtilization', 12.0, 'Percent'),
+        Metric('a.b-c_D9', -0.5, '', 30.0),
+        Metric('x' * 64, 1e308, '°' * 32, 86400.0),
+    )
+
+
+def measured(**fields):
+    return {'metrics': [{'name': 'm', 'value': 1.5} | fields]}
+
+
 def service(**fields):
     return {'services': [{'name': 'web', 'state': 'ok', 'failures': 0} | fields]}
 
@@ -209,6 +227,29 @@ def service(**fields):
         (service(failures=1.5), 'services[0].failures'),
         (service(failures=2**31), 'services[0].failures'),
         (service(failures='1'), 'services[0].failures'),
+        ({'metrics': None}, 'metrics must be a list'),
+        ({'metrics': [{'name': 'm', 'value': 1}] * 33}, 'metrics must be a list of at most 32'),
+        ({'metrics': [1]}, 'metrics[0] must be an object'),
+        (measured(name='a b'), 'metrics[0].name must be'),
+        (measured(name='größe'), 'metrics[0].name'),
+        (measured(name='a/b'), 'metrics[0].name'),
+        (measured(name='x' * 65), 'metrics[0].name'),
+        (measured(name='m\n'), 'metrics[0].name'),
+        (measured(name=''), 'metrics[0].name'),
+        (measured(name=1), 'metrics[0].name'),
+        (measured(value=None), 'metrics[0].value must be a finite number'),
+        (measured(value='1'), 'metrics[0].value'),
+        (measured(value=True), 'metrics[0].value'),
+        (measured(value=float('nan')), 'metrics[0].value'),
+        (measured(value=float('-inf')), 'metrics[0].value'),
+        (measured(value=10**400), 'metrics[0].value'),
+        (measured(unit='x' * 33), 'metrics[0].unit must be'),
+        (measured(unit='a\x00'), 'metrics[0].unit'),
+        (measured(unit='\ud800'), 'metrics[0].unit'),
+        (measured(unit=1), 'metrics[0].unit'),
+        (measured(age=-1), 'metrics[0].age must be seconds'),
+        (measured(age=86401), 'metrics[0].age'),
+        (measured(age='1'), 'metrics[0].age'),
     ],
 )
 def test_a_wrong_field_is_refused_by_its_name(data, told):

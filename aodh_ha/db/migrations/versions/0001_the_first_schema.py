@@ -211,6 +211,21 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     op.create_table(
+    op.create_table(
+        'metrics',
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('value', sa.Double(), nullable=False),
+        sa.Column('unit', sa.String(length=32), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('server_id', 'name', name=op.f('pk_metrics')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('metrics', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_metrics_at'), ['at'], unique=False)
+
         'recoveries',
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('server_id', sa.String(length=36), nullable=False),
