@@ -37,6 +37,11 @@ guests = sa.Table(
     sa.Column('status_reason', sa.String(255), nullable=False, default=''),
     sa.Column('name', sa.String(255), nullable=False, default=''),
     sa.Column('generation', sa.BigInteger, nullable=False, default=1),
+    # Keys from this generation on are good besides the newest one, until previous_until.
+    sa.Column('oldest_generation', sa.BigInteger, nullable=False, default=0),
+    sa.Column('previous_until', TIME, nullable=False, default=0),
+    # Who asked for it: 'user', 'metadata', or 'rule NAME'.
+    sa.Column('enrolled_by', sa.String(80), nullable=False, default='user'),
     sa.Column('interval', TIME, nullable=False),
     sa.Column('missed_limit', sa.Integer, nullable=False),
     sa.Column('boot_grace', TIME, nullable=False),
@@ -59,6 +64,42 @@ guests = sa.Table(
     sa.Column('stack_name', sa.String(255), nullable=False, default=''),
     sa.Column('metadata_policy', sa.String(64), nullable=False, default=''),
     sa.Column('opted_out', sa.Boolean, nullable=False, default=False),
+    **MARIADB,
+)
+
+# Which servers are enrolled without anybody asking. Empty conditions are met by every server.
+enrolment_rules = sa.Table(
+    'enrolment_rules',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    # '' is the operator's: for the servers of every project.
+    sa.Column('project_id', sa.String(64), nullable=False),
+    sa.Column('name', sa.String(64), nullable=False),
+    sa.Column('tag', sa.String(64), nullable=False, default=''),
+    sa.Column('metadata_key', sa.String(255), nullable=False, default=''),
+    sa.Column('metadata_value', sa.String(255), nullable=False, default=''),
+    sa.Column('server_name', sa.String(255), nullable=False, default=''),
+    sa.Column('policy', sa.String(64), nullable=False, default=''),
+    sa.Column('group_name', sa.String(64), nullable=False, default=''),
+    sa.Column('author', sa.String(64), nullable=False),
+    sa.Column('created_at', TIME, nullable=False),
+    sa.UniqueConstraint('project_id', 'name', name='uq_enrolment_rules_name'),
+    **MARIADB,
+)
+
+# Heartbeats that were refused, counted: a row a guest and reason, however many there are.
+refusals = sa.Table(
+    'refusals',
+    metadata,
+    # '' for guests that are not enrolled.
+    sa.Column('server_id', UUID, primary_key=True),
+    sa.Column('reason', sa.String(32), primary_key=True),
+    sa.Column('count', sa.BigInteger, nullable=False),
+    sa.Column('first_at', TIME, nullable=False),
+    sa.Column('last_at', TIME, nullable=False),
+    sa.Column('address', sa.String(64), nullable=False, default=''),
+    # When an event of the audit trail last told of it.
+    sa.Column('told_at', TIME, nullable=False, default=0),
     **MARIADB,
 )
 
@@ -251,6 +292,19 @@ notifications = sa.Table(
     **MARIADB,
 )
 
+# What guests measured: the newest value of each name.
+metrics = sa.Table(
+    'metrics',
+    metadata,
+    sa.Column('server_id', UUID, primary_key=True),
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('value', sa.Double, nullable=False),
+    sa.Column('unit', sa.String(32), nullable=False, default=''),
+    # When it was measured.
+    sa.Column('at', TIME, nullable=False, index=True),
+    **MARIADB,
+)
+
 # Stacks under way from deletion to creation; sealed with the master key.
 definitions = sa.Table(
     'definitions',
@@ -269,16 +323,3 @@ admissions = sa.Table(
     sa.Column('number', sa.BigInteger, nullable=False, default=0),
     **MARIADB,
 )
-# What guests measured: the newest value of each name.
-metrics = sa.Table(
-    'metrics',
-    metadata,
-    sa.Column('server_id', UUID, primary_key=True),
-    sa.Column('name', sa.String(64), primary_key=True),
-    sa.Column('value', sa.Double, nullable=False),
-    sa.Column('unit', sa.String(32), nullable=False, default=''),
-    # When it was measured.
-    sa.Column('at', TIME, nullable=False, index=True),
-    **MARIADB,
-)
-

@@ -64,6 +64,8 @@ def _successor(old: Guest, new_id: str, generation: int, now: float) -> Guest:
         old,
         server_id=new_id,
         generation=generation,
+        oldest_generation=0,
+        previous_until=0.0,
         enrolled_at=now,
         last_seen=None,
         sequence=0,

@@ -20,7 +20,7 @@ class Guest:
     status_reason: str
     name: str
     generation: int
-    """Of its key; raised by rotation, older ones are refused."""
+    """Of its newest key; raised by rotation."""
     interval: float
     missed_limit: int
     boot_grace: float
@@ -48,6 +48,18 @@ class Guest:
     """From its server's metadata, ``aodh_ha:policy``."""
     opted_out: bool = False
     """By its server's metadata, ``aodh_ha:opt_out``."""
+    oldest_generation: int = 0
+    """Keys from this generation on are good until ``previous_until``; 0: only the newest is."""
+    previous_until: float = 0.0
+    enrolled_by: str = 'user'
+    """Who asked for it: ``user``, ``metadata`` (its server's), or ``rule NAME``."""
+
+    def accepts(self, generation: int, now: float) -> bool:
+        """Whether the key of this generation is good: the newest, or one that was not ended."""
+        if generation == self.generation:
+            return True
+        between = 0 < self.oldest_generation <= generation < self.generation
+        return between and now < self.previous_until
 
     @property
     def resource_id(self) -> str:

@@ -95,6 +95,39 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_events_server_id'), ['server_id'], unique=False)
 
     op.create_table(
+        'enrolment_rules',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('tag', sa.String(length=64), nullable=False),
+        sa.Column('metadata_key', sa.String(length=255), nullable=False),
+        sa.Column('metadata_value', sa.String(length=255), nullable=False),
+        sa.Column('server_name', sa.String(length=255), nullable=False),
+        sa.Column('policy', sa.String(length=64), nullable=False),
+        sa.Column('group_name', sa.String(length=64), nullable=False),
+        sa.Column('author', sa.String(length=64), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_enrolment_rules')),
+        sa.UniqueConstraint('project_id', 'name', name='uq_enrolment_rules_name'),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    op.create_table(
+        'refusals',
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('reason', sa.String(length=32), nullable=False),
+        sa.Column('count', sa.BigInteger(), nullable=False),
+        sa.Column('first_at', sa.Double(), nullable=False),
+        sa.Column('last_at', sa.Double(), nullable=False),
+        sa.Column('address', sa.String(length=64), nullable=False),
+        sa.Column('told_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('server_id', 'reason', name=op.f('pk_refusals')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    op.create_table(
         'gateways',
         sa.Column('name', sa.String(length=255), nullable=False),
         sa.Column('alive_at', sa.Double(), nullable=False),
@@ -112,6 +145,9 @@ def upgrade() -> None:
         sa.Column('status_reason', sa.String(length=255), nullable=False),
         sa.Column('name', sa.String(length=255), nullable=False),
         sa.Column('generation', sa.BigInteger(), nullable=False),
+        sa.Column('oldest_generation', sa.BigInteger(), nullable=False),
+        sa.Column('previous_until', sa.Double(), nullable=False),
+        sa.Column('enrolled_by', sa.String(length=80), nullable=False),
         sa.Column('interval', sa.Double(), nullable=False),
         sa.Column('missed_limit', sa.Integer(), nullable=False),
         sa.Column('boot_grace', sa.Double(), nullable=False),
@@ -176,6 +212,21 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     op.create_table(
+        'metrics',
+        sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('value', sa.Double(), nullable=False),
+        sa.Column('unit', sa.String(length=32), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('server_id', 'name', name=op.f('pk_metrics')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('metrics', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_metrics_at'), ['at'], unique=False)
+
+    op.create_table(
         'notifications',
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('at', sa.Double(), nullable=False),
@@ -211,21 +262,6 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     op.create_table(
-    op.create_table(
-        'metrics',
-        sa.Column('server_id', sa.String(length=36), nullable=False),
-        sa.Column('name', sa.String(length=64), nullable=False),
-        sa.Column('value', sa.Double(), nullable=False),
-        sa.Column('unit', sa.String(length=32), nullable=False),
-        sa.Column('at', sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint('server_id', 'name', name=op.f('pk_metrics')),
-        mysql_charset='utf8mb4',
-        mysql_collate='utf8mb4_bin',
-        mysql_engine='InnoDB',
-    )
-    with op.batch_alter_table('metrics', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_metrics_at'), ['at'], unique=False)
-
         'recoveries',
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('server_id', sa.String(length=36), nullable=False),
