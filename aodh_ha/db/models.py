@@ -118,6 +118,8 @@ alarms = sa.Table(
     sa.Column('id', UUID, primary_key=True),
     sa.Column('project_id', sa.String(64), nullable=False, index=True),
     sa.Column('server_id', UUID, nullable=False, index=True),
+    # What a template calls it: `cfn-push-stats --watch` names it so. Not unique.
+    sa.Column('name', sa.String(255), nullable=False, default='', index=True),
     sa.Column('trigger', sa.String(16), nullable=False),
     sa.Column('threshold', sa.Integer, nullable=False),
     sa.Column('aodh_alarm_id', UUID, unique=True),
@@ -302,6 +304,17 @@ metrics = sa.Table(
     sa.Column('unit', sa.String(32), nullable=False, default=''),
     # When it was measured.
     sa.Column('at', TIME, nullable=False, index=True),
+    **MARIADB,
+)
+
+# Signed requests of the CloudWatch bridge that had an effect: each has it once.
+cloudwatch_requests = sa.Table(
+    'cloudwatch_requests',
+    metadata,
+    sa.Column('digest', sa.String(64), primary_key=True),
+    sa.Column('at', TIME, nullable=False, index=True),
+    # Of a ServiceFailure, the guest that told of it; else NULL.
+    sa.Column('failed_server_id', UUID, index=True),
     **MARIADB,
 )
 

@@ -43,6 +43,8 @@ class Alarm:
     created_at: float
     problem: str = ''
     """Why no callback will come of it, as the reconciler last saw it; empty: one should."""
+    name: str = ''
+    """What a template calls it, as ``cfn-push-stats --watch`` says; not unique."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('project_id', sa.String(length=64), nullable=False),
         sa.Column('server_id', sa.String(length=36), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
         sa.Column('trigger', sa.String(length=16), nullable=False),
         sa.Column('threshold', sa.Integer(), nullable=False),
         sa.Column('aodh_alarm_id', sa.String(length=36), nullable=True),
@@ -39,8 +40,27 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     with op.batch_alter_table('alarms', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_alarms_name'), ['name'], unique=False)
         batch_op.create_index(batch_op.f('ix_alarms_project_id'), ['project_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_alarms_server_id'), ['server_id'], unique=False)
+
+    op.create_table(
+        'cloudwatch_requests',
+        sa.Column('digest', sa.String(length=64), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.Column('failed_server_id', sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint('digest', name=op.f('pk_cloudwatch_requests')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('cloudwatch_requests', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_cloudwatch_requests_at'), ['at'], unique=False)
+        batch_op.create_index(
+            batch_op.f('ix_cloudwatch_requests_failed_server_id'),
+            ['failed_server_id'],
+            unique=False,
+        )
 
     op.create_table(
         'commands',
