@@ -39,15 +39,12 @@ def tick(before: Gateway | None, name: str, *, now: float, monotonic_step: float
     """The gateway's record after one more second of listening.
 
     ``monotonic_step`` is the monotonic time since the last tick of this process, None for
-    its first one. A gap, or a wall clock that did not move with the monotonic one, starts
-    the listening anew.
+    its first one. A gap, a wall clock that did not move with the monotonic one, or a new
+    process starts the listening anew: however soon it came, guests found nobody meanwhile and
+    wait before they try again, which for a short interval is as long as a silence.
     """
-    if before is None:
+    if before is None or monotonic_step is None:
         return Gateway(name, now, now)
-    gap, step = GAPS[before.way], now - before.alive_at
-    if monotonic_step is None:
-        continuous = 0 <= step <= gap
-    else:
-        jumped = abs(step - monotonic_step) > GAPS[AGENT] / 2
-        continuous = monotonic_step <= gap and not jumped
+    jumped = abs(now - before.alive_at - monotonic_step) > GAPS[AGENT] / 2
+    continuous = monotonic_step <= GAPS[before.way] and not jumped
     return Gateway(name, now, before.listening_since if continuous else now)
