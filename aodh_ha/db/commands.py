@@ -143,13 +143,6 @@ def finish(
     return rowcount(connection.execute(commands.update().where(mine).values(values))) == 1
 
 
-def expire(connection: sa.Connection, now: float) -> int:
-    """Close the commands whose time is over; returns how many."""
-    over = sa.and_(commands.c.status.in_(OPEN), commands.c.expires_at <= now)
-    values = {'status': EXPIRED, 'finished_at': now}
-    return rowcount(connection.execute(commands.update().where(over).values(values)))
-
-
 def withdraw(connection: sa.Connection, command_id: str, now: float) -> bool:
     """Close a command that is not wanted any more; False if it has ended already."""
     mine = sa.and_(commands.c.id == command_id, commands.c.status.in_(OPEN))
