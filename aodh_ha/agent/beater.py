@@ -16,8 +16,11 @@ REQUEST_TIMEOUT = 5.0
 SHORTEST, LONGEST = 0.1, 3600.0  # what an interval from the gateway may be, seconds
 LOOK_EVERY = 2.0  # seconds between looks for credentials while there are none
 JITTER = 0.03
+# Seconds that the heartbeats may be without progress: one exchange takes REQUEST_TIMEOUT at
+# most, but the resolver has time limits of its own before that.
+STUCK_AFTER = 120.0
 # What a reply can put right: for each of these a heartbeat is tried once more, at once.
-CORRECTABLE = ('clock_skew', 'replayed_sequence', 'bad_signature')
+CORRECTABLE = ('clock_skew', 'replayed_sequence', 'bad_signature', 'bad_request')
 
 
 def boot_id(environ: 'dict[str, str]') -> str:
@@ -64,6 +67,25 @@ class Alarm:
         return True
 
 
+class Sent:
+    """What a heartbeat carries beside the states of the services."""
+
+    def __init__(self) -> None:
+        self.results = []  # type: list[dict[str, object]]
+        self.events = []  # type: list[dict[str, object]]
+        self.metrics = []  # type: list[dict[str, object]]
+
+    def halve(self) -> bool:
+        """Leave half of what can wait to the next heartbeat; whether there was any."""
+        if self.metrics:
+            self.metrics = self.metrics[: len(self.metrics) // 2]
+        elif self.events:
+            self.events = self.events[: len(self.events) // 2]
+        else:
+            return False
+        return True
+
+
 class Beater:
     """The heartbeat loop of one guest."""
 
@@ -82,21 +104,36 @@ class Beater:
         ca_file: str = '',
         alarm: 'Alarm | None' = None,
         commands: 'Commands | None' = None,
+        events: 'Events | None' = None,
+        outbox: 'Outbox | None' = None,
     ) -> None:
         self._source = source
         self._sequence = sequence
-        self._watches = watches
-        self._interval = interval
+        self.watches = watches
+        self.interval = interval
         self._boot = boot
         self._log = log
-        self._ca_file = ca_file
+        self.ca_file = ca_file
         self._clock = ServerClock()
         self._alarm = alarm or Alarm()
         self._commands = commands
+        self._events = events
+        self._outbox = outbox
+        self._moves_before = float('inf')  # monotonic: who does not move until then is stuck
         self._preferred = 0
         self._failed = 0
         self._said = ''
         self._stopped = False
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the heartbeats have come to a stop that is none of their own."""
+        return time.monotonic() > self._moves_before
+
+    @property
+    def said(self) -> str:
+        """What was said last of the heartbeats, for people."""
+        return self._said
 
     def changed(self) -> None:
         """A service's state changed: tell it at once."""
@@ -111,24 +148,30 @@ class Beater:
         """Beat until stop() is called."""
         while not self._stopped:
             began = time.monotonic()
+            self._moves()
             try:
                 until = began + self.beat()
             except Exception:
                 # A fault of this program's own must not end the heartbeats.
                 self._log.exception('heartbeat failed')
-                until = began + self._interval
+                until = began + self.interval
             while not self._stopped:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
+                self._moves(left)
                 if self._alarm.wait(left):
                     until = min(until, began + self.shortest_gap)
+        self._moves_before = float('inf')
+
+    def _moves(self, waits: float = 0.0) -> None:
+        self._moves_before = time.monotonic() + waits + STUCK_AFTER
 
     def beat(self) -> float:
         """Send one heartbeat; seconds from its beginning to the next one."""
         identity = self._source.current()
         if identity is None:
-            return min(self._interval, LOOK_EVERY)
+            return min(self.interval, LOOK_EVERY)
         retry_after = 0.0
         count = len(identity.gateways)
         for i in range(count):
@@ -139,38 +182,57 @@ class Beater:
                 self._preferred = number
                 self._failed = 0
                 gateway = identity.gateways[number % len(identity.gateways)]
-                self._say('heard by {}, every {:g} s'.format(gateway, self._interval))
-                return self._interval * (1 + JITTER * (2 * _random() - 1))
+                self._say('heard by {}, every {:g} s'.format(gateway, self.interval))
+                return self.interval * (1 + JITTER * (2 * _random() - 1))
             self._say('not heard: ' + reason)
             if self._stopped or len(identity.gateways) != count:
                 break
         # Sooner than the next regular beat, since silence has a price for the
         # guest, yet spread out, since all the others lost the gateway as well.
         self._failed += 1
+        if self._events:
+            self._events.keep()
         share = min(1.0, 0.125 * (1 << min(self._failed, 3))) * (0.75 + 0.5 * _random())
-        return max(self._interval * share, min(retry_after, max(30.0, self._interval)))
+        return max(self.interval * share, min(retry_after, max(30.0, self.interval)))
 
     def _say(self, text: str) -> None:
         if text != self._said:
             self._said = text
             self._log.info('%s', text)
 
-    def body(self) -> 'tuple[bytes, list[str]]':
-        """The heartbeat's JSON, and the commands whose results are in it.
+    def body(self) -> 'tuple[bytes, Sent]':
+        """The heartbeat's JSON, and what is in it.
 
-        Services that would not fit are left out, and that is said.
+        What would not fit is left out: metrics and events until later, services for good, and
+        that is said.
         """
-        services = [w.report() for w in self._watches]
-        results = self._commands.results() if self._commands else []
+        sent = Sent()
+        services = [w.report() for w in self.watches]
+        if self._commands:
+            sent.results = self._commands.results()
+        if self._events:
+            sent.events = self._events.untold()
+        if self._outbox:
+            sent.metrics = self._outbox.waiting()
         while True:
             data = {'boot_id': self._boot, 'agent': VERSION, 'services': services}
-            if results:
-                data['results'] = results
+            data.update({k: v for k, v in vars(sent).items() if v})
             text = json.dumps(data, separators=(',', ':')).encode()
-            if len(text) <= BODY_LIMIT or not services:
-                return text, [str(r['id']) for r in results]
+            if len(text) <= BODY_LIMIT:
+                return text, sent
+            if sent.halve():
+                continue
+            if not services:
+                return text, sent
             self._log.warning('too many services for one heartbeat: the last ones are left out')
             services = services[: len(services) // 2]
+
+    def _told(self, sent: 'Sent') -> None:
+        """It has reached the gateway, or will never be taken."""
+        if self._events and sent.events:
+            self._events.told([str(e['id']) for e in sent.events])
+        if self._outbox and sent.metrics:
+            self._outbox.told(sent.metrics)
 
     def _tell(self, identity: 'Identity', gateway: str) -> 'tuple[str, float]':
         """Tell one gateway; what went wrong (empty if nothing) and its Retry-After."""
@@ -189,7 +251,8 @@ class Beater:
 
     def _send(self, identity: 'Identity', gateway: str) -> 'tuple[str, str, float]':
         """One request; (code, what went wrong, Retry-After), the first two empty if accepted."""
-        body, results = self.body()
+        self._moves()
+        body, sent = self.body()
         since = time.monotonic()
         sequence, now = self._sequence.next(), int(self._clock.now())
         header = authorization(
@@ -206,7 +269,7 @@ class Beater:
                     'User-Agent': 'aodh-ha-agent/' + VERSION,
                 },
                 timeout=REQUEST_TIMEOUT,
-                ca_file=self._ca_file,
+                ca_file=self.ca_file,
             )
         except TransportError as e:
             return 'unreachable', '{}: {}'.format(gateway, e), 0.0
@@ -216,10 +279,11 @@ class Beater:
         told = _object(reply.body)
         if reply.status == 202 and genuine:
             self._accept(told)
+            self._told(sent)
             # A guest that was rebuilt counts its sequence anew: an old reply that somebody
             # plays back has the right number then, but not the time.
             if self._commands and told.get('time') == now:
-                self._commands.told(results)
+                self._commands.told([str(r['id']) for r in sent.results])
                 self._commands.take(told.get('commands'), since)
             return '', '', 0.0
         error = _first_error(told)
@@ -230,6 +294,10 @@ class Beater:
             self._sequence.jump(int(_number(error.get('last_sequence'))))
         elif code in ('clock_skew', 'replayed_sequence'):
             code = 'not_genuine'  # to obey it would let anybody silence the guest
+        elif genuine and code == 'bad_request' and (sent.events or sent.metrics):
+            # Whatever is wrong with them must not silence the guest: once more without.
+            self._log.error('events and metrics are dropped: %s', error.get('detail'))
+            self._told(sent)
         detail = str(error.get('title', ''))[:200]
         if reply.status == 202:
             detail = 'the reply is not signed with the key of this guest'
@@ -240,7 +308,10 @@ class Beater:
         if _number(told.get('server_time')):
             self._clock.set(_number(told.get('server_time')))
         if _number(told.get('interval')):
-            self._interval = min(LONGEST, max(SHORTEST, _number(told.get('interval'))))
+            self.interval = min(LONGEST, max(SHORTEST, _number(told.get('interval'))))
+        generation = told.get('generation')
+        if _number(generation) and isinstance(generation, int):
+            self._source.told(str(generation))
 
 
 def _object(body: bytes) -> 'dict[str, object]':
@@ -277,5 +348,7 @@ if MYPY:
 
     from .checks import Watch
     from .commands import Commands
-    from .config import Identity, Source
+    from .events import Events
+    from .identity import Identity, Source
+    from .push import Outbox
     from .state import Sequence

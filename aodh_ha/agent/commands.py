@@ -24,7 +24,7 @@ class Commands:
         changed: 'Callable[[], None]',
         log: 'logging.Logger',
     ) -> None:
-        self._watches = {w.name: w for w in watches}
+        self.watches = watches
         self._memory = memory
         self._changed = changed
         self._log = log
@@ -96,7 +96,7 @@ class Commands:
             return True, 'reported', False  # the result goes out at once, the report with it
         if command.kind not in (RESTART, CHECK):
             return False, 'this agent knows no {}'.format(command.kind), True
-        watch = self._watches.get(command.service)
+        watch = next((w for w in self.watches if w.name == command.service), None)
         if watch is None:
             return False, 'no service {} is watched here'.format(command.service), True
         if command.kind == CHECK:

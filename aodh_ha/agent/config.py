@@ -1,54 +1,51 @@
-"""Where the agent's settings come from: INI file, environment, server metadata.
+"""The agent's settings: INI file and environment.
 
 The environment (AODH_HA_GATEWAYS, AODH_HA_KEY, ...) wins over the file, and
-either wins over what Nova's metadata says.
+either wins over what Nova's metadata says (see identity.py).
 """
 
 import configparser
-import json
 import os
 import re
 
 from .checks import Service
-from .restarts import Restarter
-from .transport import TransportError, exchange
+from .probes import Command, FileAge, Http, Process, Tcp, Unit
+from .restarts import Hooks, Restarter
 
 CONFIG_FILE = '/etc/aodh-ha/agent.conf'
 STATE_DIR = '/var/lib/aodh-ha-agent'
-METADATA = 'http://169.254.169.254/openstack/latest/meta_data.json'
+# The metadata service, and where config drives are mounted.
+METADATA = (
+    'http://169.254.169.254/openstack/latest/meta_data.json, '
+    '/mnt/config/openstack/latest/meta_data.json'
+)
 OPTIONS = (
     'gateways', 'guest', 'key', 'generation', 'interval', 'state_dir', 'metadata', 'ca_file',
+    'statistics', 'statistics_interval', 'disks', 'haproxy',
 )  # fmt: skip
+CHECKS = ('http', 'tcp', 'process', 'pid_file', 'command', 'file')
 SERVICE_OPTIONS = (
-    'http', 'tcp', 'interval', 'timeout', 'failures', 'start_period',
-    'restart', 'unit', 'restart_timeout', 'restart_attempts', 'restart_window',
+    *CHECKS, 'expect_status', 'expect_body', 'ca_file', 'verify', 'max_age',
+    'interval', 'timeout', 'failures', 'start_period', 'depends_on',
+    'unit', 'restart', 'restart_timeout', 'restart_attempts', 'restart_window',
+    'before', 'after', 'hook_timeout',
 )  # fmt: skip
+# Options that mean something with another one only.
+NEEDS = {
+    'expect_status': 'http', 'expect_body': 'http', 'ca_file': 'http', 'verify': 'http',
+    'max_age': 'file', 'hook_timeout': 'before or after',
+}  # fmt: skip
 NAME_LIMIT = 64  # characters
 MOST_SERVICES = 64
+UNIT = re.compile(r'^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$')
 
 
 class ConfigError(Exception):
     """A setting is wrong; the text says which one and what to write instead."""
 
 
-class Identity:
-    """Who this guest is and whom it tells: all that a heartbeat is signed with."""
-
-    def __init__(self, gateways: 'list[str]', guest: str, key: str, generation: str) -> None:
-        self.gateways = gateways
-        self.guest = guest
-        self.key = key
-        self.generation = generation
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Identity) and vars(self) == vars(other)
-
-    def __repr__(self) -> str:  # the key must not reach a log by way of a traceback
-        return 'Identity({}, generation {})'.format(self.guest, self.generation)
-
-
 class Settings:
-    """The agent's settings as read at its start; times in seconds."""
+    """The agent's settings as read at one time; times in seconds."""
 
     def __init__(self, agent: 'dict[str, str]', services: 'list[Service]') -> None:
         self.gateways = split(agent.get('gateways', ''))
@@ -57,8 +54,14 @@ class Settings:
         self.generation = agent.get('generation', '') or '1'
         self.interval = seconds(agent.get('interval', '') or '10', '[agent] interval')
         self.state_dir = agent.get('state_dir', '') or STATE_DIR
-        self.metadata = agent.get('metadata', '') or METADATA
+        self.metadata = split(agent.get('metadata', '') or METADATA)
         self.ca_file = agent.get('ca_file', '')
+        self.statistics = split(agent.get('statistics', ''))
+        self.statistics_interval = seconds(
+            agent.get('statistics_interval', '') or '60', '[agent] statistics_interval'
+        )
+        self.disks = [d.strip() for d in agent.get('disks', '/').split(',')]
+        self.haproxy = agent.get('haproxy', '')
         self.services = services
 
 
@@ -69,74 +72,186 @@ def split(text: str) -> 'list[str]':
 
 def seconds(text: str, where: str) -> float:
     """A time such as `10`, `10s`, `0.5s` or `2m`, in seconds."""
-    found = re.match(r'^(\d+(?:\.\d+)?)(ms|s|m|)$', text.strip())
-    value = float(found.group(1)) * {'ms': 0.001, 'm': 60}.get(found.group(2), 1) if found else 0
+    found = re.match(r'^(\d+(?:\.\d+)?)(ms|s|m|h|)$', text.strip())
+    units = {'ms': 0.001, 'm': 60, 'h': 3600}
+    value = float(found.group(1)) * units.get(found.group(2), 1) if found else 0
     if value <= 0:
         raise ConfigError('{} = {}: write a time above zero, such as 10s'.format(where, text))
     return value
 
 
-def _service(name: str, options: 'dict[str, str]') -> Service:
-    where = '[service:{}]'.format(name)
-    # What the gateway takes; it would refuse the whole heartbeat.
-    if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
-        raise ConfigError('{}: write a name of at most {} characters'.format(where, NAME_LIMIT))
-    unknown = sorted(set(options) - set(SERVICE_OPTIONS))
-    if unknown:
-        raise ConfigError(
-            '{} {}: unknown; known are {}'.format(where, unknown[0], ', '.join(SERVICE_OPTIONS))
-        )
-    http, tcp = options.get('http', ''), options.get('tcp', '')
-    if bool(http) == bool(tcp):
-        raise ConfigError('{}: write either http = URL or tcp = host:port'.format(where))
-    if tcp and not re.match(r'^.+:\d+$', tcp):
-        raise ConfigError('{} tcp = {}: write host:port'.format(where, tcp))
-    start_period = options.get('start_period', '')
-    return Service(
-        name,
-        http,
-        tcp,
-        seconds(options.get('interval', '10'), where + ' interval'),
-        seconds(options.get('timeout', '5'), where + ' timeout'),
-        _number(options.get('failures', '3'), where + ' failures', 1),
-        seconds(start_period, where + ' start_period') if start_period else 0.0,
-        _restarter(where, options),
-    )
+class Section:
+    """A section [service:NAME], and errors that name it."""
 
+    def __init__(self, name: str, options: 'dict[str, str]') -> None:
+        self.name = name
+        self.where = '[service:{}]'.format(name)
+        self.options = options
 
-def _restarter(where: str, options: 'dict[str, str]') -> 'Restarter | None':
-    restart, unit = options.get('restart', ''), options.get('unit', '')
-    if not restart and not unit:
-        more = sorted(o for o in options if o.startswith('restart_'))
-        if more:
-            raise ConfigError(
-                '{} {}: write also restart = COMMAND or unit = NAME.service'.format(where, more[0])
-            )
-        return None
-    if restart and unit:
-        raise ConfigError('{}: write either restart or unit'.format(where))
-    if unit and not re.match(r'^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$', unit):
-        raise ConfigError('{} unit = {}: write a unit of systemd'.format(where, unit))
-    command = ['systemctl', 'restart', unit]
-    if restart:
+    def get(self, option: str) -> str:
+        """The option's text, or ''."""
+        return self.options.get(option, '')
+
+    def wrong(self, option: str, fix: str) -> ConfigError:
+        """What is wrong with the option, and what to write."""
+        return ConfigError('{} {} = {}: {}'.format(self.where, option, self.get(option), fix))
+
+    def seconds(self, option: str, default: str) -> float:
+        """A time."""
+        return seconds(self.get(option) or default, '{} {}'.format(self.where, option))
+
+    def whole(self, option: str, default: str, least: int) -> int:
+        """A whole number."""
+        text = self.options.get(option, default)
+        if not re.match(r'^[0-9]{1,9}$', text) or int(text) < least:
+            raise self.wrong(option, 'write a whole number from {}'.format(least))
+        return int(text)
+
+    def words(self, option: str) -> 'list[str]':
+        """A command line, split as a shell does."""
+        text = self.get(option)
+        if not text:
+            return []
         import shlex
 
         try:
-            command = shlex.split(restart)
+            return shlex.split(text)
         except ValueError as e:
-            raise ConfigError('{} restart = {}: {}'.format(where, restart, e)) from e
-    return Restarter(
-        command,
-        seconds(options.get('restart_timeout', '60'), where + ' restart_timeout'),
-        _number(options.get('restart_attempts', '0'), where + ' restart_attempts', 0),
-        seconds(options.get('restart_window', '10m'), where + ' restart_window'),
+            raise self.wrong(option, '{}; write a command and its arguments'.format(e)) from e
+
+    def yes(self, option: str, default: bool) -> bool:
+        """Yes or no."""
+        text = self.get(option).lower()
+        if text and text not in ('yes', 'no'):
+            raise self.wrong(option, 'write yes or no')
+        return text == 'yes' if text else default
+
+
+def _service(section: Section) -> Service:
+    # What the gateway takes; it would refuse the whole heartbeat.
+    if not 0 < len(section.name) <= NAME_LIMIT or not section.name.isprintable():
+        raise ConfigError(
+            '{}: write a name of at most {} characters'.format(section.where, NAME_LIMIT)
+        )
+    unknown = sorted(set(section.options) - set(SERVICE_OPTIONS))
+    if unknown:
+        known = 'unknown; known are {}'.format(', '.join(SERVICE_OPTIONS))
+        raise ConfigError('{} {}: {}'.format(section.where, unknown[0], known))
+    for option, needed in sorted(NEEDS.items()):
+        if section.get(option) and not any(section.get(n) for n in needed.split(' or ')):
+            raise section.wrong(option, 'write also {} = ..., or leave it out'.format(needed))
+    if section.get('unit') and not UNIT.match(section.get('unit')):
+        raise section.wrong('unit', 'write the name of a unit of systemd')
+    return Service(
+        section.name,
+        _probe(section),
+        section.seconds('interval', '10'),
+        section.seconds('timeout', '5'),
+        section.whole('failures', '3', 1),
+        section.seconds('start_period', '') if section.get('start_period') else 0.0,
+        _restarter(section),
+        tuple(split(section.get('depends_on'))),
+        section.options,
     )
 
 
-def _number(text: str, where: str, least: int) -> int:
-    if not re.match(r'^[0-9]{1,9}$', text) or int(text) < least:
-        raise ConfigError('{} = {}: write a whole number from {}'.format(where, text, least))
-    return int(text)
+def _probe(section: Section) -> 'Probe':
+    given = [c for c in CHECKS if section.get(c)]
+    if given in (['process'], ['pid_file'], ['process', 'pid_file']):
+        return _process(section)
+    if len(given) > 1 or not (given or section.get('unit')):
+        raise ConfigError(
+            '{}: write one of {} or unit = NAME.service'.format(
+                section.where, ', '.join(c + ' = ...' for c in CHECKS)
+            )
+        )
+    kind = given[0] if given else 'unit'
+    text = section.get(kind)
+    if kind == 'unit':
+        return Unit(text)
+    if kind == 'http':
+        return _http(section)
+    if kind == 'tcp':
+        if not re.match(r'^.+:[0-9]{1,5}$', text) or int(text.rpartition(':')[2]) > 65535:
+            raise section.wrong('tcp', 'write host:port')
+        return Tcp(text)
+    if kind == 'command':
+        return Command(section.words('command'))
+    return FileAge(text, section.seconds('max_age', '5m'))
+
+
+def _process(section: Section) -> Process:
+    try:
+        return Process(section.get('process'), section.get('pid_file'))
+    except (re.error, RecursionError) as e:
+        fix = '{}; write a regular expression for the command line'.format(e)
+        raise section.wrong('process', fix) from e
+
+
+def _http(section: Section) -> Http:
+    if not re.match(r'^https?://[!-~]+$', section.get('http')):
+        raise section.wrong('http', 'write a URL that begins with http:// or https://')
+    statuses = []
+    for part in split(section.get('expect_status')) or ['200-399']:
+        found = re.match(r'^([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?$', part)
+        if not found:
+            raise section.wrong('expect_status', 'write statuses, such as 200, 204 or 200-299')
+        statuses.append((int(found.group(1)), int(found.group(2) or found.group(1))))
+    return Http(
+        section.get('http'),
+        tuple(statuses),
+        section.get('expect_body'),
+        section.get('ca_file'),
+        section.yes('verify', True),
+    )
+
+
+def _restarter(section: Section) -> 'Restarter | None':
+    restart, unit = section.get('restart'), section.get('unit')
+    if restart == 'no':
+        command = []  # type: list[str]  # the unit is looked at only
+    else:
+        command = section.words('restart') or (['systemctl', 'restart', unit] if unit else [])
+    if not command:
+        about = ('restart_', 'before', 'after')
+        more = sorted(o for o in section.options if o.startswith(about) and section.get(o))
+        if more:
+            raise section.wrong(
+                more[0], 'write also restart = COMMAND or unit = NAME.service, or leave it out'
+            )
+        return None
+    hooks = None
+    if section.get('before') or section.get('after'):
+        timeout = section.seconds('hook_timeout', '30')
+        hooks = Hooks(section.name, section.words('before'), section.words('after'), timeout)
+    return Restarter(
+        command,
+        section.seconds('restart_timeout', '60'),
+        section.whole('restart_attempts', '0', 0),
+        section.seconds('restart_window', '10m'),
+        hooks,
+    )
+
+
+def _check_dependencies(services: 'list[Service]') -> None:
+    """Raise ConfigError for a dependency on nobody, or on the service itself."""
+    needs = {s.name: s.depends_on for s in services}
+    for service in services:
+        where = '[service:{}] depends_on = {}'.format(service.name, ', '.join(service.depends_on))
+        missing = [n for n in service.depends_on if n not in needs]
+        if missing:
+            fix = '{}: there is no [service:{}]; write one, or leave it out'
+            raise ConfigError(fix.format(where, missing[0]))
+        seen = set()  # type: set[str]
+        ahead = list(service.depends_on)
+        while ahead:
+            name = ahead.pop()
+            if name == service.name:
+                fix = '{}: it depends on itself in the end; leave one of the services out'
+                raise ConfigError(fix.format(where))
+            if name not in seen:
+                seen.add(name)
+                ahead.extend(needs[name])
 
 
 def load(path: str, environ: 'dict[str, str]') -> Settings:
@@ -145,15 +260,21 @@ def load(path: str, environ: 'dict[str, str]') -> Settings:
     Raises ConfigError, also when a file was asked for by name and is not there.
     """
     parser = configparser.ConfigParser(interpolation=None)
-    path = path or environ.get('AODH_HA_CONFIG', '')
+    asked = path or environ.get('AODH_HA_CONFIG', '')
     try:
-        with open(path or CONFIG_FILE) as f:
+        with open(asked or CONFIG_FILE) as f:
             parser.read_file(f)
     except FileNotFoundError:
-        if path:
-            raise ConfigError('{}: there is no such file'.format(path)) from None
+        if asked:
+            raise ConfigError(
+                '{}: there is no such file; write it, or leave --config and AODH_HA_CONFIG '
+                'out'.format(asked)
+            ) from None
     except (OSError, configparser.Error, UnicodeDecodeError) as e:
-        raise ConfigError('{}: {}'.format(path or CONFIG_FILE, e)) from e
+        raise ConfigError('{}: {}'.format(asked or CONFIG_FILE, e)) from e
+    strange = [s for s in parser.sections() if s != 'agent' and not s.startswith('service:')]
+    if strange:
+        raise ConfigError('[{}]: unknown; write [agent] or [service:NAME]'.format(strange[0]))
     agent = dict(parser['agent']) if parser.has_section('agent') else {}
     unknown = sorted(set(agent) - set(OPTIONS))
     if unknown:
@@ -165,101 +286,29 @@ def load(path: str, environ: 'dict[str, str]') -> Settings:
         if value:
             agent[option] = value
     services = [
-        _service(section.partition(':')[2].strip(), dict(parser[section]))
+        _service(Section(section.partition(':')[2].strip(), dict(parser[section])))
         for section in parser.sections()
-        if section.startswith('service:')
+        if section != 'agent'
     ]
     if len(services) > MOST_SERVICES:
         raise ConfigError('{} services: write at most {}'.format(len(services), MOST_SERVICES))
+    names = [s.name for s in services]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError('[service:{}]: it is there twice; leave one out'.format(name))
+    _check_dependencies(services)
     return Settings(agent, services)
 
 
-class Source:
-    """The guest's identity, read again when the metadata changes."""
-
-    def __init__(self, settings: Settings, log: 'logging.Logger') -> None:
-        self._settings = settings
-        self._log = log
-        self._stamp = None  # type: object
-        self._said = ''
-        try:
-            self._identity = self._merge({})
-        except ValueError as e:
-            raise ConfigError('[agent] {}'.format(e)) from e
-
-    @property
-    def _is_file(self) -> bool:
-        return '://' not in self._settings.metadata
-
-    def current(self) -> 'Identity | None':
-        """The identity as far as known; None as long as the guest is not enrolled."""
-        if self._is_file:
-            if self._stamp is None or self._stat() != self._stamp:
-                self.reload()
-        elif self._identity is None:
-            self.reload()
-        return self._identity
-
-    def _stat(self) -> object:
-        try:
-            s = os.stat(self._settings.metadata)
-        except OSError:
-            return None
-        return (s.st_ino, s.st_mtime_ns, s.st_size)
-
-    def reload(self) -> bool:
-        """Read the metadata now; whether that changed anything."""
-        if self._settings.key and self._settings.guest and self._settings.gateways:
-            return False  # all is in the configuration: the metadata has no say
-        stamp = self._stat() if self._is_file else None
-        try:
-            identity = self._merge(self._read())
-        except (OSError, TransportError, ValueError) as e:
-            self._say('no metadata from {}: {}'.format(self._settings.metadata, e))
-            identity = self._identity or self._merge({})
-        else:
-            self._stamp = stamp
-        if identity is None:
-            self._say('not enrolled yet: no gateways and key in the configuration or metadata')
-        changed = identity != self._identity
-        self._identity = identity
-        return changed
-
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._log.warning('%s', text)
-
-    def _read(self) -> 'dict[str, object]':
-        if self._is_file:
-            with open(self._settings.metadata, 'rb') as f:
-                data = f.read(1 << 20)
-        else:
-            reply = exchange('GET', self._settings.metadata, limit=1 << 20)
-            if reply.status != 200:
-                raise ValueError('HTTP {}'.format(reply.status))
-            data = reply.body
-        found = json.loads(data.decode('utf-8'))
-        if not isinstance(found, dict) or not isinstance(found.get('meta', {}), dict):
-            raise ValueError('not the JSON object that Nova writes')
-        return found
-
-    def _merge(self, metadata: 'dict[str, object]') -> 'Identity | None':
-        meta = metadata.get('meta')
-        told = meta if isinstance(meta, dict) else {}
-        s = self._settings
-        gateways = s.gateways or split(str(told.get('aodh_ha_gateways', '')))
-        guest = s.guest or str(metadata.get('uuid', ''))
-        # A key of the file goes with the file's generation, never with another.
-        key = s.key or str(told.get('aodh_ha_key', ''))
-        generation = s.generation if s.key else str(told.get('aodh_ha_generation', '1'))
-        if not (gateways and guest and key):
-            return None
-        if not all(re.match(r'^[!-~]+$', t) and '"' not in t for t in (guest, generation, key)):
-            raise ValueError('guest, key and generation must be plain ASCII without quotes')
-        return Identity(gateways, guest, key, generation)
+def stamp(path: str, environ: 'dict[str, str]') -> 'tuple[int, int, int] | None':
+    """Tells whether the file has changed; None while there is none."""
+    try:
+        s = os.stat(path or environ.get('AODH_HA_CONFIG', '') or CONFIG_FILE)
+    except OSError:
+        return None
+    return (s.st_ino, s.st_mtime_ns, s.st_size)
 
 
 MYPY = False
 if MYPY:
-    import logging
+    from .probes import Probe

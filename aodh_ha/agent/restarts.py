@@ -1,11 +1,44 @@
 """How a service of this guest is restarted: by a command that the guest's own settings name."""
 
-import os
-import select
-import signal
 import time
 
-POLL = 0.05  # seconds between two looks whether the command has ended
+from .processes import run
+
+MYPY = False
+if MYPY:
+    import logging
+
+
+class Hooks:
+    """Commands that are run before and after a restart; `timeout` of each in seconds.
+
+    They are told what happens, and cannot prevent it: a hook that fails is said in the log.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        before: 'list[str] | None' = None,
+        after: 'list[str] | None' = None,
+        timeout: float = 30.0,
+    ) -> None:
+        self._service = service
+        self._commands = {'before': before or [], 'after': after or []}
+        self._timeout = timeout
+
+    def run(self, event: str, log: 'logging.Logger', wrong: str = '') -> None:
+        """Run the hook of `before` or `after`; `wrong`: what went wrong with the restart."""
+        command = self._commands[event]
+        if not command:
+            return
+        environ = {
+            'AODH_HA_SERVICE': self._service,
+            'AODH_HA_EVENT': event,
+            'AODH_HA_WRONG': wrong,
+        }
+        failed = run(command, self._timeout, environ)
+        if failed:
+            log.warning('service %s: hook %s: %s', self._service, event, failed)
 
 
 class Restarter:
@@ -20,11 +53,13 @@ class Restarter:
         timeout: float = 60.0,
         attempts: int = 0,
         window: float = 600.0,
+        hooks: 'Hooks | None' = None,
     ) -> None:
         self.command = command
         self.timeout = timeout
         self.attempts = attempts
         self.window = window
+        self._hooks = hooks
         self._began = []  # type: list[float]
 
     def left(self) -> int:
@@ -37,48 +72,11 @@ class Restarter:
         """One of those is used."""
         self._began.append(time.monotonic())
 
-    def run(self) -> str:
-        """Restart the service; what went wrong, or ''.
-
-        What the command prints goes where the agent's own log goes: a pipe of
-        ours would be held open by the service for as long as it runs.
-        """
-        import subprocess  # not needed in a guest whose services never fail
-
-        environ = dict(os.environ)
-        environ.pop('AODH_HA_KEY', None)  # nothing that the service needs to know
-        # A thread of this program blocks the signals that end it, and what it
-        # starts would inherit that: the service could never be stopped again.
-        before = signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        try:
-            process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                env=environ,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as e:
-            return '{}: {}'.format(self.command[0], e)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        end = time.monotonic() + self.timeout
-        while process.poll() is None:
-            if time.monotonic() > end:
-                _kill(process.pid)
-                process.wait()
-                return '{}: not done within {:g} s'.format(self.command[0], self.timeout)
-            # Not Popen.wait(timeout): it sleeps, which fails under libfaketime from 3.11 on.
-            select.select([], [], [], POLL)
-        code = process.returncode
-        if not code:
-            return ''
-        how = 'exit status {}'.format(code) if code > 0 else 'signal {}'.format(-code)
-        return '{}: {}'.format(self.command[0], how)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass  # it ended meanwhile
+    def run(self, log: 'logging.Logger') -> str:
+        """Restart the service, with the hooks around it; what went wrong, or ''."""
+        if self._hooks:
+            self._hooks.run('before', log)
+        wrong = run(self.command, self.timeout)
+        if self._hooks:
+            self._hooks.run('after', log, wrong)
+        return wrong

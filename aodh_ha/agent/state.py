@@ -40,7 +40,7 @@ class Sequence:
 
     def _write(self) -> None:
         try:
-            _store(self._path, '{}\n'.format(self._reserved))
+            store(self._path, '{}\n'.format(self._reserved))
         except OSError as e:
             # A full disk is no reason to fall silent.
             self._log.warning('cannot keep the sequence number: %s', e)
@@ -109,7 +109,7 @@ class Memory:
     def _write(self) -> None:
         try:
             lines = [json.dumps(d.values()) + '\n' for d in self._known.values()]
-            _store(self._path, ''.join(lines))
+            store(self._path, ''.join(lines))
         except OSError as e:
             self._log.warning('cannot keep which commands were carried out: %s', e)
 
@@ -149,7 +149,7 @@ class Done:
         return found
 
 
-def _store(path: str, text: str) -> None:
+def store(path: str, text: str) -> None:
     """Write the file in one step, and to the disk; '' for no file."""
     if not path:
         return

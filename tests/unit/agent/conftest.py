@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from aodh_ha.agent import config
+from aodh_ha.agent import config, identity
 from aodh_ha.agent.beater import Alarm, Beater
 from aodh_ha.agent.checks import Service, Watch
 from aodh_ha.agent.commands import Commands
@@ -183,7 +183,7 @@ def start(tmp_path: pathlib.Path) -> Iterator[Start]:
         alarm = Alarm()
         watches = [Watch(s, alarm.ring, LOG) for s in services or []]
         beater = Beater(
-            config.Source(settings, LOG),
+            identity.Source(settings, LOG),
             Sequence(settings.state_dir, LOG),
             watches,
             settings.interval,

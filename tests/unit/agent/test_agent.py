@@ -20,6 +20,7 @@ import aodh_ha.agent
 from aodh_ha.agent import beater as beater_module
 from aodh_ha.agent import config
 from aodh_ha.agent.checks import Service
+from aodh_ha.agent.probes import Http, Tcp
 from aodh_ha.agent.state import BLOCK, Sequence
 from aodh_ha.agent.transport import TransportError, exchange
 
@@ -205,7 +206,7 @@ def test_a_services_failure_is_told_at_once_and_so_is_its_return(
     status = [200]
     web = serve(lambda *_: (status[0], b'', {}))
     gateway = make_gateway(interval=30.0)
-    service = Service('web', http=web.url + '/health', interval=0.02, timeout=1, failures=3)
+    service = Service('web', Http(web.url + '/health'), interval=0.02, timeout=1, failures=3)
     start(gateway, services=[service])
 
     def told() -> Any:
@@ -226,7 +227,7 @@ def test_a_services_failure_is_told_at_once_and_so_is_its_return(
 def test_a_hanging_service_does_not_stop_the_heartbeats(gateway: Gateway, start: Start) -> None:
     hung = socket.create_server(('127.0.0.1', 0))
     url = f'http://127.0.0.1:{hung.getsockname()[1]}/'
-    service = Service('web', http=url, interval=0.02, timeout=0.05, failures=2)
+    service = Service('web', Http(url), interval=0.02, timeout=0.05, failures=2)
     start(gateway, services=[service])
     wait_for(lambda: gateway.beats and gateway.beats[-1]['services'])
     wait_for(lambda: gateway.beats[-1]['services'][0]['state'] == 'failed')
@@ -237,8 +238,8 @@ def test_a_hanging_service_does_not_stop_the_heartbeats(gateway: Gateway, start:
 
 def test_a_tcp_service_is_checked_by_connecting(gateway: Gateway) -> None:
     address = gateway.url[len('http://') :]
-    assert Service('db', tcp=address).probe() == ''
-    assert 'refused' in Service('db', tcp=closed_port()[len('http://') :]).probe()
+    assert Service('db', Tcp(address)).ask() == ''
+    assert 'refused' in Service('db', Tcp(closed_port()[len('http://') :])).ask()
 
 
 def test_heartbeats_go_through_the_proxy_of_the_environment_and_checks_do_not(
@@ -251,7 +252,7 @@ def test_heartbeats_go_through_the_proxy_of_the_environment_and_checks_do_not(
     assert gateway.paths[0] == gateway.url + '/v1/heartbeats'
     assert gateway.headers[0]['Proxy-Authorization'] == 'Basic Z3Vlc3QtMTo='
     seen = len([p for p in gateway.paths if p.endswith('/health')])
-    Service('web', http=gateway.url + '/health').probe()
+    Service('web', Http(gateway.url + '/health')).ask()
     assert [p for p in gateway.paths if p.endswith('/health')][seen:] == ['/health']
     proxy.shutdown()
     proxy.server_close()
@@ -262,7 +263,7 @@ def test_heartbeats_go_through_the_proxy_of_the_environment_and_checks_do_not(
     [
         ('[agent]\ninterwal = 1', 'interwal'),
         ('[agent]\ninterval = 10 parsecs', '[agent] interval'),
-        ('[service:web]\ninterval = 2', 'http = URL or tcp'),
+        ('[service:web]\ninterval = 2', 'write one of http = ..., tcp'),
         ('[service:web]\ntcp = nowhere', 'host:port'),
         ('[service:web]\ntcp = a:1\nfailures = 0', 'whole number'),
         ('[service:web]\nurl = http://a', 'known are'),
@@ -286,7 +287,7 @@ def test_the_environment_wins_over_the_file(tmp_path: pathlib.Path) -> None:
     file.write_text('[agent]\ninterval = 1m\nkey = in-file\n[service:web]\nhttp = http://h/%20\n')
     settings = config.load(str(file), {'AODH_HA_KEY': 'in-env'})
     assert (settings.interval, settings.key) == (60.0, 'in-env')
-    assert settings.services[0].http == 'http://h/%20'
+    assert settings.services[0].options['http'] == 'http://h/%20'
 
 
 @pytest.mark.parametrize('form', ['folder', 'zipapp', 'package'])

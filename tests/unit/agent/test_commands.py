@@ -10,6 +10,7 @@ import pytest
 
 from aodh_ha.agent.checks import Service
 from aodh_ha.agent.commands import AT_ONCE, DETAIL
+from aodh_ha.agent.probes import Http, Tcp
 from aodh_ha.agent.restarts import Restarter
 from aodh_ha.agent.state import Memory
 
@@ -23,7 +24,7 @@ class Web:
         self.file = folder / 'restarts'
         self.service = Service(
             'web',
-            tcp=closed_port()[len('http://') :],
+            Tcp(closed_port()[len('http://') :]),
             interval=3600,
             restarter=Restarter(['sh', '-c', command.format(self.file)], timeout=5),
         )
@@ -149,7 +150,7 @@ def test_what_this_guest_does_not_allow_is_refused_with_the_reason(
     gateway: Gateway, start: Start, web: Web, command: dict[str, Any], said: str
 ) -> None:
     gateway.commands = [command]
-    bare = Service('bare', tcp='127.0.0.1:1', interval=3600)
+    bare = Service('bare', Tcp('127.0.0.1:1'), interval=3600)
     start(gateway, services=[web.service, bare])
     found = result(gateway, command)
     assert (found['ok'], found['refused']) == (False, True)
@@ -243,7 +244,7 @@ def test_heartbeats_go_on_while_a_service_is_restarted(
 def test_a_check_is_done_now_and_its_outcome_told(gateway: Gateway, start: Start) -> None:
     status = [200]
     server = serve(lambda *_: (status[0], b'', {}))
-    service = Service('web', http=server.url, interval=3600, failures=1)
+    service = Service('web', Http(server.url), interval=3600, failures=1)
     start(gateway, services=[service])
     wait_for(lambda: gateway.beats and gateway.beats[-1]['services'][0]['state'] == 'ok')
     status[0] = 500
@@ -262,7 +263,7 @@ def test_a_restarted_service_is_checked_at_once(
     up = tmp_path / 'up'
     server = serve(lambda *_: (200 if up.exists() else 500, b'', {}))
     restarter = Restarter(['touch', str(up)])
-    service = Service('web', http=server.url, interval=3600, failures=1, restarter=restarter)
+    service = Service('web', Http(server.url), interval=3600, failures=1, restarter=restarter)
     gateway = make_gateway()
     start(gateway, services=[service])
     wait_for(lambda: gateway.beats and gateway.beats[-1]['services'][0]['state'] == 'failed')
@@ -282,7 +283,7 @@ def test_a_report_is_sent_at_once(make_gateway: Any, start: Start) -> None:
 
 def test_many_results_leave_room_for_the_services(gateway: Gateway, start: Start) -> None:
     gateway.commands = [order('ß' * 60, service='ü' * 64) for _ in range(3 * AT_ONCE)]
-    services = [Service(f'{n}' * 30, tcp='127.0.0.1:1', interval=3600) for n in range(40, 90)]
+    services = [Service(f'{n}' * 30, Tcp('127.0.0.1:1'), interval=3600) for n in range(40, 90)]
     start(gateway, services=services)
     for command in gateway.commands:
         assert len(result(gateway, command)['detail']) <= DETAIL
