@@ -38,6 +38,15 @@ secrets_opts: list[cfg.Opt] = [
         'every host, so it is made by itself only where the database is SQLite; elsewhere run '
         '"aodh-ha secrets create" once and copy it.',
     ),
+    cfg.FloatOpt(
+        'rotation_overlap',
+        default=600.0,
+        min=0,
+        max=7 * 86400.0,
+        help="Seconds for which a guest's old key is good after a rotation, unless the rotation "
+        'says otherwise. Guests learn of a new key with their next heartbeat, and read it where '
+        "they got the first one; Nova's metadata service keeps what it read for 15 s.",
+    ),
 ]
 
 webhook_opts: list[cfg.Opt] = [
@@ -48,6 +57,12 @@ webhook_opts: list[cfg.Opt] = [
         default='http://127.0.0.1:8787',
         schemes=['http', 'https'],
         help='Where Aodh and the guests reach this service, without /v1.',
+    ),
+    cfg.ListOpt(
+        'gateways',
+        default=[],
+        help='What guests are told as the addresses of this service, in the order in which they '
+        'try them. Empty: public_url.',
     ),
     cfg.IntOpt('threads', default=32, min=2, max=1000, help='Request threads of the process.'),
     cfg.FloatOpt(
@@ -61,6 +76,44 @@ webhook_opts: list[cfg.Opt] = [
         default=0.0,
         min=0,
         help='Seconds after which a callback URL expires; 0: with its alarm.',
+    ),
+]
+
+cloudwatch_opts: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'enabled',
+        default=False,
+        help="Whether to answer as Heat's CloudWatch API did, for guests that have cfn-push-stats "
+        'in their images. Needs [service_credentials] of a user with the role service.',
+    ),
+    cfg.HostAddressOpt('host', default='127.0.0.1', help='Address to listen on for them.'),
+    cfg.PortOpt(
+        'port',
+        default=8003,
+        help='Port to listen on for them, and for nothing else; cfn-push-stats knows no other.',
+    ),
+    cfg.StrOpt(
+        'stack_domain',
+        default='heat',
+        help="The domain, by name or id, in which Heat makes its stacks' users: "
+        'stack_user_domain_name or stack_user_domain_id of heat.conf. A user of its projects '
+        'speaks for one stack only.',
+    ),
+    cfg.FloatOpt(
+        'failure_period',
+        default=300.0,
+        min=1,
+        max=86400,
+        help='Seconds for which a ServiceFailure counts, as the Period of the alarms in '
+        "Heat's templates.",
+    ),
+    cfg.FloatOpt(
+        'remember',
+        default=300.0,
+        min=0,
+        max=3600,
+        help='Seconds for which an access key that Keystone vouched for is remembered, in memory. '
+        'One that was deleted may be used for as long. 0: Keystone is asked for every request.',
     ),
 ]
 
@@ -264,6 +317,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     'database': database_opts,
     'secrets': secrets_opts,
     'webhook': webhook_opts,
+    'cloudwatch': cloudwatch_opts,
     'worker': worker_opts,
     'publisher': publisher_opts,
     'budget': budget_opts,

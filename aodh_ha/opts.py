@@ -54,6 +54,7 @@ def load(args: Sequence[str] | None = None) -> cfg.ConfigOpts:
             for option in options:
                 getattr(conf[group], option.dest)  # a bad value is told now, not at first use
         _register_hooks(conf)
+        _ports(conf)
         limits(conf)
         bounds(conf)
     except (cfg.Error, ValueError) as e:
@@ -76,6 +77,14 @@ def environment(conf: cfg.ConfigOpts) -> dict[str, str]:
     """Our environment with what a child process needs to load the same configuration."""
     files = [str(pathlib.Path(f).absolute()) for f in conf.config_file or []]
     return os.environ | ({FILE_VARIABLE: os.pathsep.join(files)} if files else {})
+
+
+def _ports(conf: cfg.ConfigOpts) -> None:
+    """Raises ConfigurationError when two doors would be one."""
+    if conf.cloudwatch.enabled and conf.cloudwatch.port == conf.webhook.port:
+        raise ConfigurationError(
+            f'[cloudwatch] port = {conf.cloudwatch.port} is that of [webhook]: give it another one'
+        )
 
 
 def _register_hooks(conf: cfg.ConfigOpts) -> None:
@@ -123,6 +132,11 @@ def limits(conf: cfg.ConfigOpts) -> Limits:
         concurrent={scope: most for scope, most in scopes.items() if most},
         per_window=_rate('budget', 'per_window', conf.budget.per_window),
     )
+
+
+def gateways(conf: cfg.ConfigOpts) -> list[str]:
+    """Where guests send their heartbeats, without /v1."""
+    return [g.rstrip('/') for g in conf.webhook.gateways or [conf.webhook.public_url]]
 
 
 def bounds(conf: cfg.ConfigOpts) -> tuple[frozenset[str], Budget]:

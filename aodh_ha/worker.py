@@ -43,7 +43,7 @@ def engine(
         storm=storm_settings(conf),
         call_limit=call_limit,
         master_key=master_key,
-        gateways=(conf.webhook.public_url,),
+        gateways=tuple(opts.gateways(conf)),
     )
     return Engine(
         database,

@@ -11,7 +11,9 @@ from aodh_ha import __version__, keys
 from aodh_ha.db import Database
 from aodh_ha.exceptions import DatabaseAway
 from webhook import auth, errors
+from webhook.cloudwatch.door import open_bridge
 from webhook.intake import Intake
+from webhook.refusals import Refusals
 from webhook.state import State, state
 from webhook.v1 import alarms, guests, heartbeats, incidents, policies, recoveries, silences
 
@@ -35,13 +37,14 @@ def create_app(
     # The prefix keeps a host called ceilometer from being taken for Ceilometer's agent.
     name = f'webhook:{conf.worker.name}:{conf.webhook.port}'
     intake = Intake(database, name, clock, reachable)
+    refusals = Refusals(database, clock)
     urls = auth.CallbackURLs(
         master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock
     )
     app = Flask('webhook')
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, clock)
+    app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, refusals, clock)
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
     for module in (heartbeats, alarms, guests, policies, recoveries, silences, incidents):
@@ -49,8 +52,12 @@ def create_app(
     app.add_url_rule('/healthz', view_func=healthz)
     app.after_request(_name_request)
     app.wsgi_app = auth.OperatorsDoor(app.wsgi_app, conf)  # type: ignore[method-assign]
+    if conf.cloudwatch.enabled:
+        app.wsgi_app = open_bridge(app, app.extensions['aodh_ha'])  # type: ignore[method-assign]
     intake.start()
     atexit.register(intake.close)
+    refusals.start()
+    atexit.register(refusals.close)
     return app
 
 

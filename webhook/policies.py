@@ -10,6 +10,9 @@ SILENCE_OPERATOR = 'aodh_ha:silence:operator'
 POLICY_SAVE_OPERATOR = 'aodh_ha:policy:save_operator'
 POLICY_DELETE_OPERATOR = 'aodh_ha:policy:delete_operator'
 
+CLOUDWATCH_PUT = 'aodh_ha:cloudwatch:put'
+CLOUDWATCH_GET = 'aodh_ha:cloudwatch:get'
+
 _READ = 'role:reader or role:member or role:admin'
 _WRITE = 'role:member or role:admin'
 _ADMIN = 'role:admin'
@@ -18,9 +21,25 @@ _RULES: dict[str, tuple[str, str, str, str]] = {
     'aodh_ha:guest:enroll': (_WRITE, 'Enrol a guest and get its key', 'POST', '/v1/guests'),
     'aodh_ha:guest:get': (_READ, 'List and show guests', 'GET', '/v1/guests'),
     'aodh_ha:guest:forget': (_WRITE, 'Forget a guest', 'DELETE', '/v1/guests/{id}'),
+    'aodh_ha:guest:rotate': (
+        *(_WRITE, 'Give a guest a new key', 'POST', '/v1/guests/{id}/rotate'),
+    ),
+    'aodh_ha:guest:revoke': (
+        *(_WRITE, 'End every key of a guest', 'POST', '/v1/guests/{id}/revoke'),
+    ),
     'aodh_ha:alarm:create': (_WRITE, 'Create and link an alarm', 'POST', '/v1/alarms'),
     'aodh_ha:alarm:get': (_READ, 'List and show alarms', 'GET', '/v1/alarms'),
     'aodh_ha:alarm:delete': (_WRITE, 'Delete an alarm', 'DELETE', '/v1/alarms/{id}'),
+    CLOUDWATCH_PUT: (
+        _WRITE,
+        "Speak for a project's guests at the CloudWatch bridge, as another than their stack's user",
+        'POST',
+        '/v1/?Action=PutMetricData',
+    ),
+    CLOUDWATCH_GET: (
+        *(_READ, 'List alarms and metrics at the CloudWatch bridge, likewise', 'GET'),
+        '/v1/?Action=DescribeAlarms',
+    ),
     'aodh_ha:policy:get': (_READ, 'List and show recovery policies', 'GET', '/v1/policies'),
     'aodh_ha:policy:save': (_WRITE, 'Write a recovery policy', 'PUT', '/v1/policies/{name}'),
     'aodh_ha:policy:delete': (_WRITE, 'Delete a policy', 'DELETE', '/v1/policies/{name}'),

@@ -9,6 +9,7 @@ from oslo_config import cfg
 from aodh_ha.db import Database
 from webhook.auth import CallbackURLs
 from webhook.intake import Intake
+from webhook.refusals import Refusals
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class State:
     master_key: bytes
     urls: CallbackURLs
     intake: Intake
+    refusals: Refusals
     clock: Callable[[], float]
 
 

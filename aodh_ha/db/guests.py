@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aodh_ha.db.database import rowcount
-from aodh_ha.db.models import guests, metrics
+from aodh_ha.db.models import guests, metrics, refusals
 from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.heartbeat import Report, Service
@@ -121,8 +121,31 @@ def confirm(
     return rowcount(connection.execute(guests.update().where(same).values(values))) == 1
 
 
+def rotate(connection: sa.Connection, guest: Guest, now: float, overlap: float) -> Guest:
+    """Give a guest a new key; raises Conflict if somebody else has just done so.
+
+    What it had until now is good for ``overlap`` seconds more, also a key that an earlier
+    rotation has followed up: the guest may not have read that one yet. 0 ends them all.
+    """
+    oldest, until = 0, 0.0
+    if overlap > 0:
+        earlier = guest.oldest_generation and now < guest.previous_until
+        oldest = guest.oldest_generation if earlier else guest.generation
+        until = now + overlap
+    keys = {
+        'generation': guest.generation + 1,
+        'oldest_generation': oldest,
+        'previous_until': until,
+    }
+    same = sa.and_(_is(guest.server_id), guests.c.generation == guest.generation)
+    if rowcount(connection.execute(guests.update().where(same).values(keys))) != 1:
+        raise Conflict('the key was changed by somebody else at the same time; look again')
+    return get(connection, guest.server_id)
+
+
 def forget(connection: sa.Connection, server_id: str) -> None:
     """Delete a guest and what it measured; its key is refused from now on."""
+    connection.execute(refusals.delete().where(refusals.c.server_id == server_id))
     connection.execute(metrics.delete().where(metrics.c.server_id == server_id))
     connection.execute(guests.delete().where(_is(server_id)))
 

@@ -86,6 +86,22 @@ class Client:
         # The answer has the guest's key: it must not get into a debug log.
         return self._request('POST', 'guests', {'server_id': server_id} | given, log=False)
 
+    def rotate_key(self, server_id: str, overlap: float | None = None) -> Object:
+        """``guest`` and its new ``credentials``; the old key is good for ``overlap`` s more."""
+        body = {} if overlap is None else {'overlap': overlap}
+        path = f'guests/{quote(server_id, safe="")}/rotate'
+        return self._request('POST', path, body, log=False)
+
+    def revoke_keys(self, server_id: str) -> Object:
+        """``guest`` and its new ``credentials``; every other key has ended."""
+        path = f'guests/{quote(server_id, safe="")}/revoke'
+        return self._request('POST', path, {}, log=False)
+
+    def refusals(self, *, all_projects: bool = False) -> list[Object]:
+        """Heartbeats that were refused, counted by guest and reason; the newest first."""
+        query = _query(all_projects=all_projects)
+        return list(self._request('GET', f'refusals{query}')['refusals'])
+
     def forget_guest(self, server_id: str) -> None:
         """Forget a guest and our side of its alarms."""
         self._request('DELETE', f'guests/{quote(server_id, safe="")}')

@@ -108,6 +108,15 @@ class Services(Lines):
         return f'{item["name"]} {item["state"]}{failures}'
 
 
+class Refusals(Lines):
+    """Heartbeats that were refused."""
+
+    def line(self, item: Object) -> str:
+        """Reason, how many, when last and from where."""
+        where = f' from {item["address"]}' if item.get('address') else ''
+        return f'{item["reason"]} {item["count"]} (last {item["last_at"]}{where})'
+
+
 class Events(Lines):
     """Events with their times."""
 

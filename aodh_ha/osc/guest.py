@@ -178,6 +178,8 @@ class ShowGuest(ShowOne):
             'boot_id': fields.Maybe(guest['boot_id']),
             'seen_by': fields.Maybe(guest['seen_by']),
             'services': fields.Services(guest['services']),
+            'previous_until': fields.Maybe(guest['previous_until']),
+            'refusals': fields.Refusals(guest['refusals']),
             'events': fields.Events(events[-parsed_args.events :] if parsed_args.events else []),
         }
         return tuple(shown), tuple(shown.values())

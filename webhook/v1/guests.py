@@ -7,17 +7,22 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify
 
-from aodh_ha import keys
-from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
+from aodh_ha import keys, opts
+from aodh_ha.db import alarms, audit, gateways, guests, policies, queue, refusals
+from aodh_ha.db.refusals import Refusal
+from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
-from aodh_ha.rules.guest import PENDING, Guest
+from aodh_ha.rules.guest import PENDING, REFUSED, Guest
 from aodh_ha.rules.policy import NAME
-from webhook.auth import caller, scope
+from webhook.auth import Caller, caller, scope
 from webhook.state import state
 from webhook.v1 import fields
 from webhook.v1.recoveries import data_for
 
 blueprint = Blueprint('guests', __name__)
+
+LONGEST_OVERLAP = 7 * 86400.0
+"""Seconds that an old key may be good after a rotation."""
 
 
 def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
@@ -34,6 +39,8 @@ def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
         'missed_limit': guest.missed_limit,
         'boot_grace': guest.boot_grace,
         'generation': guest.generation,
+        'previous_until': fields.iso(guest.previous_until if guest.previous_until > now else None),
+        'enrolled_by': guest.enrolled_by,
         'enrolled_at': fields.iso(guest.enrolled_at),
         'last_seen': fields.iso(guest.last_seen),
         'silent_for': None if guest.last_seen is None else round(now - guest.last_seen, 3),
@@ -50,6 +57,17 @@ def view(guest: Guest, now: float, listening: float | None) -> dict[str, Any]:
         'stack_name': guest.stack_name,
         'opted_out': guest.opted_out,
         'resource_id': guest.resource_id,
+    }
+
+
+def refusal_view(refusal: Refusal) -> dict[str, Any]:
+    """Heartbeats that were refused, counted."""
+    return {
+        'reason': refusal.reason,
+        'count': refusal.count,
+        'first_at': fields.iso(refusal.first_at),
+        'last_at': fields.iso(refusal.last_at),
+        'address': refusal.address,
     }
 
 
@@ -82,6 +100,7 @@ def show(server_id: str) -> Response:
         listening = gateways.listening_since(connection, now, guest.way)
         events = audit.of_guest(connection, guest.server_id, 30, project_id=guest.project_id)
         policy = policies.of_guest(connection, guest)
+        refused = refusals.of_guest(connection, guest.server_id)
     shown = [
         {
             'at': fields.iso(e.at),
@@ -92,8 +111,21 @@ def show(server_id: str) -> Response:
         }
         for e in events
     ]
-    found = view(guest, now, listening) | {'policy_in_force': policy.name}
+    found = view(guest, now, listening) | {
+        'policy_in_force': policy.name,
+        'refusals': [refusal_view(r) for r in refused],
+    }
     return jsonify({'guest': found, 'events': shown})
+
+
+@blueprint.get('/refusals')
+def refused_heartbeats() -> Response:
+    """What was refused of the project's guests; of all, also what came from no guest."""
+    project_id = scope(caller('aodh_ha:guest:get'))
+    with state().database.read() as connection:
+        found = refusals.find(connection, project_id, fields.LIMIT)
+    shown = [{'guest': r.server_id or None} | refusal_view(r) for r in found]
+    return jsonify({'refusals': shown})
 
 
 @blueprint.post('/guests')
@@ -152,14 +184,62 @@ def enroll() -> tuple[Response, int]:
         return guest, new
 
     guest, new = here.database.run(work)
-    credentials = {
-        'gateways': [here.conf.webhook.public_url],
+    shown = view(guest, now, None)
+    return jsonify({'guest': shown, 'credentials': credentials(guest)}), 201 if new else 200
+
+
+def credentials(guest: Guest) -> dict[str, Any]:
+    """What the guest's agent needs; has its key."""
+    here = state()
+    return {
+        'gateways': opts.gateways(here.conf),
         'guest': guest.server_id,
         'generation': guest.generation,
         'key': keys.guest_key(here.master_key, guest.server_id, guest.generation),
     }
-    shown = view(guest, now, None)
-    return jsonify({'guest': shown, 'credentials': credentials}), 201 if new else 200
+
+
+@blueprint.post('/guests/<server_id>/rotate')
+def rotate(server_id: str) -> Response:
+    """Give a guest a new key; the old one is good for a while longer."""
+    who = caller('aodh_ha:guest:rotate')
+    data = fields.body({'overlap'}, optional=True)
+    usual = state().conf.secrets.rotation_overlap
+    overlap = fields.number(data, 'overlap', usual, 0, LONGEST_OVERLAP)
+    return _new_key(who, server_id, overlap, 'rotated')
+
+
+@blueprint.post('/guests/<server_id>/revoke')
+def revoke(server_id: str) -> Response:
+    """End every key of a guest at once; the answer has its new one."""
+    who = caller('aodh_ha:guest:revoke')
+    fields.body(set(), optional=True)
+    return _new_key(who, server_id, 0.0, 'revoked')
+
+
+def _new_key(who: Caller, server_id: str, overlap: float, kind: str) -> Response:
+    here = state()
+    now = here.clock()
+    project_id = scope(who)
+
+    def work(connection: sa.Connection) -> Guest:
+        guest = guests.get(connection, fields.known_uuid(server_id), project_id)
+        if guest.status == REFUSED:
+            raise Conflict(f'the guest is refused: {guest.status_reason}')
+        guest = guests.rotate(connection, guest, now, overlap)
+        old = f'the old one is good for {overlap:g} s more' if overlap else 'no other is good'
+        audit.record(
+            connection,
+            now,
+            kind,
+            f'by user {who.user_id}: key of generation {guest.generation}, {old}',
+            project_id=guest.project_id,
+            server_id=guest.server_id,
+        )
+        return guest
+
+    guest = here.database.run(work)
+    return jsonify({'guest': view(guest, now, None), 'credentials': credentials(guest)})
 
 
 def _timed(

@@ -11,9 +11,11 @@ from aodh_ha import keys
 from aodh_ha.db import audit, commands, guests
 from aodh_ha.db.commands import Command
 from aodh_ha.db.guests import Beat
+from aodh_ha.db.refusals import NOBODY
 from aodh_ha.exceptions import (
     AodhHAError,
     BadSignature,
+    ClockSkew,
     DatabaseAway,
     NotFound,
     ReplayedSequence,
@@ -40,11 +42,18 @@ def receive() -> Response:
     if here.intake.broken:
         raise DatabaseAway(here.intake.broken)
     body = fields.raw(heartbeat.MAX_BODY)
-    claim = heartbeat.parse_authorization(request.headers.get('Authorization'))
+    try:
+        claim = heartbeat.parse_authorization(request.headers.get('Authorization'))
+    except BadSignature:
+        here.refusals.count(NOBODY, 'malformed', request.remote_addr)
+        raise
     key, guest, waiting = _authenticate(claim, body)
     try:
         response = _accept(claim, guest, waiting, body)
     except AodhHAError as e:
+        if isinstance(e, (ClockSkew, ReplayedSequence)):
+            reason = 'clock_skew' if isinstance(e, ClockSkew) else 'replayed_sequence'
+            here.refusals.count(claim.guest, reason, request.remote_addr)
         response = reply_to(e)
     response.headers[SIGNATURE] = heartbeat.sign_reply(
         key, response.status_code, claim.sequence, response.get_data()
@@ -61,14 +70,21 @@ def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest, list[Command]]
     """
     here = state()
     key = keys.guest_key(here.master_key, claim.guest, claim.generation)
-    heartbeat.verify(claim, key, 'POST', '/v1/heartbeats', body)
+    try:
+        heartbeat.verify(claim, key, 'POST', '/v1/heartbeats', body)
+    except BadSignature:
+        here.refusals.count(claim.guest, 'bad_signature', request.remote_addr)
+        raise
     try:
         with here.database.read() as connection:
             guest = guests.get(connection, claim.guest)
             waiting = commands.pending(connection, claim.guest, here.clock())
     except NotFound:
+        here.refusals.count(claim.guest, 'not_enrolled', request.remote_addr)
         raise BadSignature('this guest is not enrolled (any more); enrol it') from None
-    if guest.generation != claim.generation or guest.status == REFUSED:
+    if guest.status == REFUSED or not guest.accepts(claim.generation, here.clock()):
+        reason = 'wrong_project' if guest.status == REFUSED else 'old_generation'
+        here.refusals.count(claim.guest, reason, request.remote_addr)
         raise BadSignature('this key is not valid any more; enrol the guest again')
     return key, guest, waiting
 
@@ -100,6 +116,8 @@ def _accept(claim: Claim, guest: Guest, waiting: list[Command], body: bytes) -> 
         # So that an old reply cannot be played back to a guest that was rebuilt and counts
         # its sequence anew.
         'time': claim.time,
+        # Another than the guest's own: it was given a new key, and reads it where it got this one.
+        'generation': guest.generation,
         'commands': _hand_out([c for c in waiting if c.id not in told], now),
     }
     return Response(json.dumps(answer), 202, mimetype='application/json')

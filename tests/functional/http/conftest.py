@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import webhook.intake
+import webhook.refusals
 from aodh_ha import opts
 from aodh_ha.db import Database
 from aodh_ha.testing import Clock
@@ -41,6 +42,7 @@ def make(
     """
     # The writer's thread would tick by the real clock; the tests flush when it is time.
     monkeypatch.setattr(webhook.intake, 'FLUSH', 3600)
+    monkeypatch.setattr(webhook.refusals, 'FLUSH', 3600)
     made: list[Service] = []
 
     def make(url: str, **more: str) -> Service:
@@ -54,6 +56,8 @@ def make(
 
     yield make
     for service in made:
+        service.state.refusals.close()
+        atexit.unregister(service.state.refusals.close)
         service.state.intake.close()
         atexit.unregister(service.state.intake.close)  # its server may be gone by then
         service.state.database.close()

@@ -22,6 +22,7 @@ def test_a_signed_heartbeat_is_taken_answered_and_kept(service):
         'server_time': service.clock(),
         'sequence': 101,
         'time': int(service.clock()),
+        'generation': service.credentials['generation'],
         'commands': [],
     }
     service.flush()

@@ -26,6 +26,8 @@ READS = [
 WRITES = [
     ('POST', '/v1/guests'),
     ('DELETE', f'/v1/guests/{SERVER_ID}'),
+    ('POST', f'/v1/guests/{SERVER_ID}/rotate'),
+    ('POST', f'/v1/guests/{SERVER_ID}/revoke'),
     ('POST', '/v1/alarms'),
     ('PUT', f'/v1/alarms/{SERVER_ID}'),
     ('DELETE', f'/v1/alarms/{SERVER_ID}'),
@@ -394,6 +396,9 @@ def test_a_guest_is_shown_as_the_contract_says(quick):
         'stack_name': '',
         'opted_out': False,
         'resource_id': samples.guest().resource_id,
+        'enrolled_by': 'user',
+        'previous_until': None,
+        'refusals': [],
     }
     assert [e['kind'] for e in found['events']] == ['enrolled']
     quick.clock.advance(100)  # nobody listens

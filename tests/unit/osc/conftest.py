@@ -131,6 +131,9 @@ def guest(**changes: Any) -> dict[str, Any]:
         'services': [{'name': 'nginx', 'state': 'failed', 'failures': 2}],
         'failures': 2,
         'resource_id': 'r1',
+        'enrolled_by': 'user',
+        'previous_until': None,
+        'refusals': [],
     } | changes
 
 
