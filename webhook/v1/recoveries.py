@@ -9,7 +9,7 @@ from aodh_ha.db import audit, guests, orders, queue
 from aodh_ha.exceptions import InvalidRequest, NotFound
 from aodh_ha.rules import explain
 from aodh_ha.rules.recovery import Attempt, Recovery
-from webhook import explanation, policies
+from webhook import concealing, explanation, policies
 from webhook.auth import Caller, allowed, caller, scope
 from webhook.state import state
 from webhook.v1 import fields
@@ -83,7 +83,8 @@ def data_for(who: Caller, data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.get('/recoveries')
 def listing() -> Response:
     """The newest recoveries, of one guest with ``?guest=``, the active ones with ``?active=1``."""
-    project_id = scope(caller('aodh_ha:recovery:get'))
+    who = caller('aodh_ha:recovery:get')
+    project_id = scope(who)
     server_id = fields.guest_filter()
     active = fields.switch('active')
     marker, limit = fields.page()
@@ -91,8 +92,9 @@ def listing() -> Response:
         after = _after(connection, marker, project_id) if marker else None
         found = queue.find(connection, project_id, server_id, active, limit, after=after)
         names = guests.names(connection, {r.server_id for r in found})
-    shown = [view(r, names.get(r.server_id, '')) for r in found]
-    return jsonify({'recoveries': shown, 'next': found[-1].id if len(found) == limit else None})
+        shown = [view(r, names.get(r.server_id, '')) for r in found]
+        last = found[-1].id if len(found) == limit else None
+        return jsonify(concealing.hosts(connection, who, {'recoveries': shown, 'next': last}))
 
 
 def _after(connection: sa.Connection, marker: str, project_id: str | None) -> Recovery:
@@ -112,37 +114,39 @@ def show(recovery_id: str) -> Response:
         attempts = queue.history(connection, recovery.id)
         events = audit.of_recovery(connection, recovery.id)
         names = guests.names(connection, {recovery.server_id})
-    trail = [
-        {
-            'at': fields.iso(e.at),
-            'kind': e.kind,
-            'message': e.message,
-            'data': data_for(who, e.data),
-        }
-        for e in events
-    ]
-    return jsonify(
-        {
+        trail = [
+            {
+                'at': fields.iso(e.at),
+                'kind': e.kind,
+                'message': e.message,
+                'data': data_for(who, e.data),
+            }
+            for e in events
+        ]
+        answer = {
             'recovery': view(recovery, names.get(recovery.server_id, '')),
             'attempts': [view_attempt(a, who) for a in attempts],
             'events': trail,
         }
-    )
+        return jsonify(concealing.hosts(connection, who, answer))
 
 
 @blueprint.get('/recoveries/<recovery_id>/explain')
 def explained(recovery_id: str) -> Response:
     """Where it stands and why, and what becomes of each step of its ladder."""
-    project_id = scope(caller('aodh_ha:recovery:get'))
+    who = caller('aodh_ha:recovery:get')
+    project_id = scope(who)
     with state().database.read() as connection:
         recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
         history = queue.history(connection, recovery.id)
         events = audit.of_recovery(connection, recovery.id)
         names = guests.names(connection, {recovery.server_id})
-    shown = view(recovery, names.get(recovery.server_id, ''))
-    found = explanation.explain(recovery, history)
-    found['decisions'] = explain.explain(recovery, history, events)
-    return jsonify({'recovery': shown, 'explanation': found})
+        shown = view(recovery, names.get(recovery.server_id, ''))
+        found = explanation.explain(recovery, history)
+        found['decisions'] = explain.explain(recovery, history, events)
+        answer = {'recovery': shown, 'explanation': found}
+        evidence = [a.evidence for a in history]
+        return jsonify(concealing.hosts(connection, who, answer, evidence))
 
 
 @blueprint.post('/recoveries/<recovery_id>/approve')
@@ -154,13 +158,13 @@ def approve(recovery_id: str) -> Response:
     step = fields.whole(data, 'step', 0, 0, 100) if data.get('step') is not None else None
     now = state().clock()
 
-    def work(connection: sa.Connection) -> tuple[Recovery, str]:
+    def work(connection: sa.Connection) -> dict[str, Any]:
         recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
         history = queue.history(connection, recovery.id)
         orders.approve(connection, recovery, history, step, now, f'user {who.user_id}')
-        return _shown(connection, recovery.id)
+        return _shown(connection, who, recovery.id)
 
-    return jsonify({'recovery': view(*state().database.run(work))})
+    return jsonify(state().database.run(work))
 
 
 @blueprint.post('/recoveries/<recovery_id>/cancel')
@@ -171,15 +175,16 @@ def cancel(recovery_id: str) -> Response:
     reason = fields.line(fields.body({'reason'}, optional=True), 'reason')
     now = state().clock()
 
-    def work(connection: sa.Connection) -> tuple[Recovery, str]:
+    def work(connection: sa.Connection) -> dict[str, Any]:
         recovery = queue.get(connection, fields.known_uuid(recovery_id), project_id)
         orders.cancel(connection, recovery, now, f'user {who.user_id}', reason)
-        return _shown(connection, recovery.id)
+        return _shown(connection, who, recovery.id)
 
-    return jsonify({'recovery': view(*state().database.run(work))})
+    return jsonify(state().database.run(work))
 
 
-def _shown(connection: sa.Connection, recovery_id: str) -> tuple[Recovery, str]:
+def _shown(connection: sa.Connection, who: Caller, recovery_id: str) -> dict[str, Any]:
     recovery = queue.get(connection, recovery_id)
     names = guests.names(connection, {recovery.server_id})
-    return recovery, names.get(recovery.server_id, '')
+    shown = view(recovery, names.get(recovery.server_id, ''))
+    return concealing.hosts(connection, who, {'recovery': shown})

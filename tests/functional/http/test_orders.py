@@ -1,10 +1,11 @@
 """What people order: windows, approvals, ends of recoveries and incidents, policies for all."""
 
+import hashlib
 import json
 
 import pytest
 
-from aodh_ha.db import attempts, commands, guests, incidents, policies, queue, silences
+from aodh_ha.db import attempts, commands, guests, incidents, models, policies, queue, silences
 from aodh_ha.db.models import recoveries as table
 from aodh_ha.rules import guards
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, SENT, UNVERIFIED
@@ -519,3 +520,35 @@ def test_how_other_projects_guests_are_is_the_operators_to_see(quick, quick_reco
     admin = quick.keystone.token(OTHER_PROJECT, 'admin')
     for fleet in fleets(admin, '?all_projects=1'):
         assert fleet['by_host'] == {'host1': [3, 4]}
+
+
+def test_hosts_are_called_as_nova_calls_them_to_a_tenant(quick, quick_recovery):
+    held = claimed(quick)
+    evidence = json.loads(json.dumps(samples.evidence().as_dict()))
+    evidence['server']['host'] = 'compute-7'
+    attempt = samples.attempt(
+        *(0, SENT, quick.clock()),
+        recovery_id=quick_recovery,
+        evidence=evidence,
+        detail='compute-7 is down, compute-70 and host1 are not',
+    )
+    quick.database.run(lambda c: attempts.intend(c, held, attempt, quick.clock(), quick.guest()))
+    with quick.database.write() as c:
+        c.execute(models.guests.update().values(host='host1'))
+    host_id = hashlib.sha224(f'{quick.guest().project_id}compute-7'.encode()).hexdigest()
+
+    def shown(token=None, query=''):
+        found = quick.call('GET', f'/v1/recoveries/{quick_recovery}{query}', token=token)
+        (made,) = found.get_json()['attempts']
+        assert 'host1' not in found.get_data(as_text=True) or query
+        return made['detail'], made['evidence']['server']['host']
+
+    detail, host = shown()
+    assert host == host_id[:12]
+    assert detail.startswith(f'{host} is down, compute-70 and ')
+    admin = quick.keystone.token(OTHER_PROJECT, 'admin')
+    assert shown(admin, '?all_projects=1') == (attempt.detail, 'compute-7')
+    explained = quick.call('GET', f'/v1/recoveries/{quick_recovery}/explain')
+    assert 'compute-7 ' not in explained.get_data(as_text=True)
+    listed = quick.call('GET', '/v1/recoveries').get_data(as_text=True)
+    assert 'compute-7"' not in listed
