@@ -37,5 +37,12 @@ def pool(cloud: Devcloud, request: pytest.FixtureRequest) -> Pool:
             for name, keywords in asked.items()
         }
         wait(made.values())
-    # One that failed fails only the module that takes it.
-    return lambda names: {name: made[name].result() for name in names}
+
+    def take(names: Iterable[str]) -> dict[str, Guest]:
+        # One that failed fails only the module that takes it.
+        taken = {name: made[name].result() for name in names}
+        for guest in taken.values():
+            guest.take()
+        return taken
+
+    return take
