@@ -118,7 +118,7 @@ class Beater:
         self._alarm = alarm or Alarm()
         self._commands = commands
         self._events = events
-        self._outbox = outbox
+        self.outbox = outbox
         self._moves_before = float('inf')  # monotonic: who does not move until then is stuck
         self._preferred = 0
         self._failed = 0
@@ -212,8 +212,8 @@ class Beater:
             sent.results = self._commands.results()
         if self._events:
             sent.events = self._events.untold()
-        if self._outbox:
-            sent.metrics = self._outbox.waiting()
+        if self.outbox:
+            sent.metrics = self.outbox.waiting()
         while True:
             data = {'boot_id': self._boot, 'agent': VERSION, 'services': services}
             data.update({k: v for k, v in vars(sent).items() if v})
@@ -231,8 +231,8 @@ class Beater:
         """It has reached the gateway, or will never be taken."""
         if self._events and sent.events:
             self._events.told([str(e['id']) for e in sent.events])
-        if self._outbox and sent.metrics:
-            self._outbox.told(sent.metrics)
+        if self.outbox and sent.metrics:
+            self.outbox.told(sent.metrics)
 
     def _tell(self, identity: 'Identity', gateway: str) -> 'tuple[str, float]':
         """Tell one gateway; what went wrong (empty if nothing) and its Retry-After."""

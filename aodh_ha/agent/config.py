@@ -64,6 +64,11 @@ class Settings:
         self.haproxy = agent.get('haproxy', '')
         self.services = services
 
+    @property
+    def measured(self) -> 'tuple[object, ...]':
+        """What the statistics are made of."""
+        return self.statistics, self.statistics_interval, self.disks, self.haproxy
+
 
 def split(text: str) -> 'list[str]':
     """The parts of a comma separated list."""

@@ -12,11 +12,13 @@ from .config import ConfigError, load, stamp
 from .events import Events
 from .identity import Source
 from .log import logger
+from .push import Outbox
 from .state import Memory, Sequence
 from .systemd import notify, watchdog
 from .version import VERSION
 
 USAGE = """usage: aodh-ha-agent [--config FILE] [--verbose] [--check] [--version]
+       aodh-ha-agent push --metric NAME --value NUMBER [--unit UNIT]
 
 Sends signed heartbeats from this guest, and restarts its services. Settings, of
 which the first one counts: the environment (AODH_HA_GATEWAYS, AODH_HA_GUEST,
@@ -24,7 +26,8 @@ AODH_HA_KEY, AODH_HA_GENERATION, AODH_HA_INTERVAL, AODH_HA_STATE_DIR,
 AODH_HA_METADATA, AODH_HA_CA_FILE), FILE (or AODH_HA_CONFIG, or
 /etc/aodh-ha/agent.conf), the server's metadata, its vendor data. With --check
 the settings are read and nothing else is done. FILE is read again when it has
-changed, and on SIGHUP.
+changed, and on SIGHUP. `push` gives the running agent a value to send, see
+`aodh-ha-agent push --help`.
 """
 LOOK_EVERY = 2.0  # seconds between two looks at the settings' file
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -48,6 +51,7 @@ class Agent:
         memory = Memory(settings.state_dir, log)
         self.watches = []  # type: list[Watch]
         self._commands = Commands(self.watches, memory, self._alarm.ring, log)
+        outbox = self._outbox(settings)
         self._follow()
         self.beater = Beater(
             self._source,
@@ -60,7 +64,26 @@ class Agent:
             self._alarm,
             self._commands,
             self._events,
+            outbox,
         )
+
+    def _outbox(self, settings: 'Settings') -> Outbox:
+        """Where metrics come from; raises ConfigError."""
+        statistics = None
+        if settings.statistics:
+            from .stats import Statistics
+
+            try:
+                statistics = Statistics(
+                    settings.statistics,
+                    self._log,
+                    settings.statistics_interval,
+                    settings.disks,
+                    settings.haproxy,
+                )
+            except ValueError as e:
+                raise ConfigError('[agent] {}'.format(e)) from e
+        return Outbox(settings.state_dir, self._log, statistics)
 
     def _follow(self) -> 'list[Watch]':
         """Have a watch of each service as it is configured now; those that are new."""
@@ -110,6 +133,7 @@ class Agent:
             if now is None and self._has_file:
                 raise ConfigError('the file of the settings is not there any more')
             settings = load(self._path, self._environ)
+            outbox = self._outbox(settings)
             self._source.configure(settings)
         except ConfigError as e:
             self._log.error('the old settings stay: %s', e)
@@ -121,6 +145,8 @@ class Agent:
         if settings.state_dir != old.state_dir:
             self._log.warning('state_dir is taken with the next start')
         self.beater.ca_file = settings.ca_file
+        if settings.measured != old.measured:
+            self.beater.outbox = outbox
         new = self._follow()
         self.beater.watches = self.watches
         for watch in new:
@@ -177,9 +203,14 @@ def _serve(agent: Agent, log: 'logging.Logger') -> int:
 def main(arguments: 'list[str] | None' = None) -> int:
     """Run until SIGTERM or SIGINT; the exit code, 2 if a setting is wrong."""
     config = ''
+    environ = dict(os.environ)
     verbose = False
     only_check = False
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ['push']:
+        from .push import main as push
+
+        return push(words[1:], environ)
     while words:
         word = words.pop(0)
         if word == '--version':
@@ -200,7 +231,6 @@ def main(arguments: 'list[str] | None' = None) -> int:
             print(USAGE, end='', file=sys.stderr)
             return 2
     log = logger(verbose)
-    environ = dict(os.environ)
     try:
         if only_check:
             print('{} services'.format(len(load(config, environ).services)))
@@ -215,3 +245,5 @@ def main(arguments: 'list[str] | None' = None) -> int:
 MYPY = False
 if MYPY:
     import logging
+
+    from .config import Settings
