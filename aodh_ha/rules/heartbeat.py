@@ -24,9 +24,15 @@ MAX_METRICS = 32
 """Metrics in one heartbeat; their names and units fit into MAX_BODY beside a full report."""
 MAX_AGE = 86400.0
 """Seconds that a metric's value may be old; the agent keeps none for longer."""
+MAX_EVENTS = 32
+"""Events of services in one heartbeat, as many as the agent sends."""
+MAX_AGO = 30 * 86400.0
+"""Seconds that an event may be past: of one from before a reboot the guest's clock says so."""
 
 OK, FAILED, UNKNOWN = 'ok', 'failed', 'unknown'
 """States of a service. ``unknown``: the agent has just started and cannot tell yet."""
+RESTARTED = 'restarted'
+"""No state, but an event: the agent has restarted the service by itself."""
 
 MAX_SEQUENCE = 2**62
 """Sequences stay inside a signed 64-bit column on every database."""
@@ -110,6 +116,20 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class ServiceEvent:
+    """What happened to a service, also while no gateway heard of it."""
+
+    id: str
+    """Made by the agent: an event is told again when the reply to it was lost."""
+    service: str
+    state: str
+    """That it turned to; or ``restarted``, by the agent."""
+    ago: float
+    """Seconds before the heartbeat."""
+    detail: str = ''
+
+
+@dataclass(frozen=True)
 class Report:
     """The body of a heartbeat."""
 
@@ -118,6 +138,7 @@ class Report:
     services: tuple[Service, ...] = ()
     results: tuple[Result, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    events: tuple[ServiceEvent, ...] = ()
 
 
 def parse_authorization(header: str | None) -> Claim:
@@ -206,6 +227,7 @@ def parse_report(body: bytes) -> Report:
         services=tuple(_service(n, s) for n, s in enumerate(services)),
         results=_results(data.get('results', [])),
         metrics=_metrics(data.get('metrics', [])),
+        events=_events(data.get('events', [])),
     )
 
 
@@ -286,6 +308,28 @@ def _result(n: int, data: Any) -> Result:
         raise InvalidRequest(f'{where}.ok and refused must be true or false')
     detail = _text(data, 'detail', MAX_DETAIL) or ''
     return Result(data['id'], ok and not refused, detail, refused)
+
+
+def _events(data: Any) -> tuple[ServiceEvent, ...]:
+    if not isinstance(data, list) or len(data) > MAX_EVENTS:
+        raise InvalidRequest(f'events must be a list of at most {MAX_EVENTS}')
+    return tuple(_event(n, e) for n, e in enumerate(data))
+
+
+def _event(n: int, data: Any) -> ServiceEvent:
+    where = f'events[{n}]'
+    if not isinstance(data, dict):
+        raise InvalidRequest(f'{where} must be an object with id, service, state and ago')
+    id, service = _text(data, 'id', 32), _text(data, 'service')
+    state, ago = data.get('state'), _finite(data.get('ago'))
+    if not id or not service:
+        raise InvalidRequest(f'{where}.id and service must be strings')
+    if state not in (OK, FAILED, UNKNOWN, RESTARTED):
+        raise InvalidRequest(f'{where}.state must be "ok", "failed", "unknown" or "restarted"')
+    if ago is None or ago < 0:
+        raise InvalidRequest(f'{where}.ago must be seconds from 0')
+    detail = _text(data, 'detail', MAX_DETAIL) or ''
+    return ServiceEvent(id, service, state, min(ago, MAX_AGO), detail)
 
 
 def _metrics(data: Any) -> tuple[Metric, ...]:

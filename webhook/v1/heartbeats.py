@@ -22,7 +22,7 @@ from aodh_ha.exceptions import (
 )
 from aodh_ha.rules import heartbeat
 from aodh_ha.rules.guest import REFUSED, Guest
-from aodh_ha.rules.heartbeat import Claim, Result
+from aodh_ha.rules.heartbeat import Claim, Result, ServiceEvent
 from webhook.errors import reply_to
 from webhook.state import state
 from webhook.v1 import fields
@@ -30,6 +30,9 @@ from webhook.v1 import fields
 blueprint = Blueprint('heartbeats', __name__)
 
 SIGNATURE = 'X-Aodh-HA-Signature'
+
+EVENTS_AN_HOUR = 256
+"""Of a guest's services: as many as an agent keeps; what a guest says beyond that is dropped."""
 
 
 @blueprint.post('/heartbeats')
@@ -104,7 +107,10 @@ def _accept(claim: Claim, guest: Guest, waiting: list[Command], body: bytes) -> 
     if told:
         results = report.results
         here.database.run(lambda c: _finish(c, guest, results, now))
-    report = replace(report, services=services, results=())
+    if report.events:
+        events = report.events
+        here.database.run(lambda c: _note(c, guest, events, now))
+    report = replace(report, services=services, results=(), events=())
     beat = Beat(guest.server_id, now, claim.sequence, report)
     take = here.intake.add if services == guest.services else here.intake.write_now
     if not take(beat):
@@ -138,6 +144,26 @@ def _finish(connection: sa.Connection, guest: Guest, results: Sequence[Result], 
             project_id=guest.project_id,
             server_id=guest.server_id,
             recovery_id=command.recovery_id,
+        )
+
+
+def _note(
+    connection: sa.Connection, guest: Guest, events: Sequence[ServiceEvent], now: float
+) -> None:
+    """Put what happened to the services into the audit trail, once each, and so many an hour."""
+    before = audit.of_guest(connection, guest.server_id, EVENTS_AN_HOUR, kind='service')
+    known = {e.data.get('id') for e in before}
+    room = EVENTS_AN_HOUR - sum(e.data.get('heard', 0.0) > now - 3600 for e in before)
+    for e in [e for e in events if e.id not in known][: max(0, room)]:
+        late = f' ({e.ago:.0f} s before it was heard of)' if e.ago > 2 * guest.interval else ''
+        audit.record(
+            connection,
+            now - e.ago,
+            'service',
+            f'{e.service}: {e.state}{late}' + (e.detail and f': {e.detail}'),
+            project_id=guest.project_id,
+            server_id=guest.server_id,
+            data={'id': e.id, 'service': e.service, 'state': e.state, 'heard': now},
         )
 
 
