@@ -156,7 +156,7 @@ class Intake:
         if not chunk:
             return None
         try:
-            self._database.run(lambda c: _record(c, chunk))
+            self._database.run(lambda c: _record(c, chunk, self._clock()))
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
         except Exception:
@@ -204,9 +204,9 @@ def _joined(older: Beat | None, newer: Beat) -> Beat:
     return replace(newer, report=replace(newer.report, metrics=kept))
 
 
-def _record(connection: sa.Connection, chunk: list[Beat]) -> None:
+def _record(connection: sa.Connection, chunk: list[Beat], now: float) -> None:
     guests.write_beats(connection, chunk)
     told = [(b.server_id, b.report.metrics, b.received_at) for b in chunk if b.report.metrics]
-    left_out = metrics.record_many(connection, told)
+    left_out = metrics.record_many(connection, told, now)
     if left_out:
         LOG.warning('%d values of metrics beyond %d a guest are left out', left_out, metrics.MOST)

@@ -50,7 +50,7 @@ class Statistics:
                     raise ValueError(
                         'disks = {}: has the same name as {}'.format(path, suffixes[suffix])
                     )
-            self._slow += [Slow('disk ' + p, _disk, (p, s)) for s, p in suffixes.items()]
+            self._slow += [Slow('disk ' + p, disk, (p, s)) for s, p in suffixes.items()]
         if 'haproxy' in sources:
             self._slow.append(Slow('haproxy', _haproxy, (haproxy,)))
         self._measured = None  # type: float | None
@@ -219,7 +219,8 @@ def _suffix(path: str) -> str:
     return '.' + suffix if suffix else ''
 
 
-def _disk(path: str, suffix: str) -> 'list[dict[str, object]]':
+def disk(path: str, suffix: str) -> 'list[dict[str, object]]':
+    """How full the disk is that is mounted there; `suffix` goes after the names."""
     found = os.statvfs(path)
     used = float(found.f_blocks - found.f_bfree) * found.f_frsize
     free = float(found.f_bavail) * found.f_frsize  # for others than root, as df shows it

@@ -14,13 +14,20 @@ from keystoneauth1.session import Session
 from aodh_ha.clients import activity
 from aodh_ha.clients.errors import first_line
 from aodh_ha.exceptions import ActionRefused, CloudAway, ConfigurationError
-from aodh_ha.rules.alarm import ARCHIVE_POLICY, GRANULARITY, RESOURCE_TYPE
+from aodh_ha.rules.alarm import (
+    ARCHIVE_POLICY,
+    GRANULARITY,
+    METRIC_ARCHIVE_POLICY,
+    RESOURCE_TYPE,
+    archive_policy,
+)
 from aodh_ha.rules.evidence import Activity
 
 T = TypeVar('T')
 
 BATCH = 500
-"""Guests in one request: some 300 KiB, far below what proxies refuse."""
+SAMPLES = 2000
+"""Guests, and samples, in one request: some 300 KiB, far below what proxies refuse."""
 
 NEW = 100
 """Guests created in one call; each takes Gnocchi some 25 ms (2 cores, busy)."""
@@ -38,8 +45,16 @@ POLICY: dict[str, Any] = {
         {'granularity': '60s', 'timespan': '1d'},
     ],
 }
-_SPANS = {(GRANULARITY, 3600), (60, 86400)}
-"""The policy's definition as (granularity, timespan) in seconds."""
+METRIC_POLICY: dict[str, Any] = {
+    'name': METRIC_ARCHIVE_POLICY,
+    'back_window': 0,
+    # rate: HAProxy's counters only ever grow.
+    'aggregation_methods': ['mean', 'min', 'max', 'last', 'rate:mean'],
+    'definition': [
+        {'granularity': '60s', 'timespan': '1d'},
+        {'granularity': '300s', 'timespan': '30d'},
+    ],
+}
 
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     'server_id': {'type': 'uuid', 'required': False},
@@ -55,7 +70,7 @@ class Sample(Protocol):
     @property
     def unit(self) -> str: ...
     @property
-    def volume(self) -> int: ...
+    def volume(self) -> float: ...
     @property
     def resource_id(self) -> str: ...
     @property
@@ -99,6 +114,7 @@ class Gnocchi:
         resource_type = {'name': RESOURCE_TYPE, 'attributes': ATTRIBUTES}
         return [
             _ensure('archive policy', policies, POLICY, _policy_differences),
+            _ensure('archive policy', policies, METRIC_POLICY, _policy_differences),
             _ensure('resource type', types, resource_type, _type_differences),
         ]
 
@@ -116,7 +132,7 @@ class Gnocchi:
         for sample in samples:
             by_guest.setdefault(sample.resource_id, []).append(sample)
         stored, may_create = 0, NEW
-        for batch in _batches(by_guest, BATCH):
+        for batch in _batches(by_guest):
             measures = {resource_id: _measures(found) for resource_id, found in batch.items()}
             try:
                 unknown = set(self._post(measures))
@@ -236,7 +252,7 @@ def _measures(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
     """
     return {
         s.meter: {
-            'archive_policy_name': ARCHIVE_POLICY,
+            'archive_policy_name': archive_policy(s.meter),
             'unit': s.unit,
             'measures': [{'timestamp': _iso(s.timestamp), 'value': float(s.volume)}],
         }
@@ -249,17 +265,24 @@ def _iso(timestamp: float) -> str:
     return at.replace(tzinfo=None).isoformat()
 
 
-def _batches(guests: Mapping[str, T], size: int) -> Iterator[dict[str, T]]:
-    items = list(guests.items())
-    for start in range(0, len(items), size):
-        yield dict(items[start : start + size])
+def _batches(guests: Mapping[str, list[Sample]]) -> Iterator[dict[str, list[Sample]]]:
+    batch: dict[str, list[Sample]] = {}
+    samples = 0
+    for resource_id, found in guests.items():
+        if batch and (len(batch) == BATCH or samples + len(found) > SAMPLES):
+            yield batch
+            batch, samples = {}, 0
+        batch[resource_id] = found
+        samples += len(found)
+    if batch:
+        yield batch
 
 
 def _ensure(
     kind: str,
     manager: Any,
     wanted: Mapping[str, Any],
-    differences: Callable[[Mapping[str, Any]], list[str]],
+    differences: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]],
 ) -> Prepared:
     created = False
     found = None
@@ -272,7 +295,7 @@ def _ensure(
         except _Exists:
             pass  # created by somebody else in the meantime
     found = found or _call(lambda: manager.get(wanted['name']))
-    different = differences(found)
+    different = differences(wanted, found)
     if different:
         raise ConfigurationError(
             f'Gnocchi has the {kind} {wanted["name"]} already, but not as aodh-ha needs it: '
@@ -281,54 +304,63 @@ def _ensure(
     return Prepared(kind, wanted['name'], created)
 
 
-def _policy_differences(found: Mapping[str, Any]) -> list[str]:
+def _policy_differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     different = []
     methods = set(found.get('aggregation_methods', ()))
-    if methods != set(POLICY['aggregation_methods']):
+    if methods != set(wanted['aggregation_methods']):
         different.append(
             f'aggregation methods {_list(methods)} instead of '
-            f'{_list(POLICY["aggregation_methods"])}'
+            f'{_list(wanted["aggregation_methods"])}'
         )
-    if found.get('back_window') != POLICY['back_window']:
+    if found.get('back_window') != wanted['back_window']:
         different.append(
-            f'back_window {found.get("back_window")} instead of {POLICY["back_window"]}'
+            f'back_window {found.get("back_window")} instead of {wanted["back_window"]}'
         )
-    spans = {
-        (_seconds(d.get('granularity')), _seconds(d.get('timespan')))
-        for d in found.get('definition', ())
-    }
-    if spans != _SPANS:
-        different.append(f'definition {_spans(spans)} instead of {_spans(_SPANS)}')
+    spans, right = _definition(found), _definition(wanted)
+    if spans != right:
+        different.append(f'definition {_spans(spans)} instead of {_spans(right)}')
     return different
 
 
-def _type_differences(found: Mapping[str, Any]) -> list[str]:
+def _definition(policy: Mapping[str, Any]) -> set[tuple[float, float]]:
+    """An archive policy's definition as (granularity, timespan) in seconds."""
+    return {
+        (_seconds(d.get('granularity')), _seconds(d.get('timespan')))
+        for d in policy.get('definition', ())
+    }
+
+
+def _type_differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     different = []
     if found.get('state', 'active') != 'active':
         different.append(f'its state is {found["state"]} instead of active')
     attributes = found.get('attributes', {})
-    for name, wanted in ATTRIBUTES.items():
+    for name, expected in wanted['attributes'].items():
         have = attributes.get(name)
         if have is None:
             different.append(f'the attribute {name} is missing')
             continue
         different += [
             f'attribute {name} has {key} {have.get(key)} instead of {value}'
-            for key, value in wanted.items()
+            for key, value in expected.items()
             if have.get(key) != value
         ]
     different += [
         f'the attribute {name} is required, and not filled by aodh-ha'
         for name, have in attributes.items()
-        if name not in ATTRIBUTES and have.get('required')
+        if name not in wanted['attributes'] and have.get('required')
     ]
     return different
 
 
 def _seconds(span: Any) -> float:
-    """Seconds of a time span as Gnocchi prints it: ``0:00:10``, ``1 day, 0:00:00``, 60.0."""
+    """Seconds of a time span as Gnocchi prints it, ``0:00:10``, ``1 day, 0:00:00`` or 60.0, and
+    as we write it, ``10s``."""
     if isinstance(span, int | float):
         return float(span)
+    ours = re.fullmatch(r'(\d+)([smhd])', str(span))
+    if ours:
+        return float(ours[1]) * {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}[ours[2]]
     match = re.fullmatch(r'(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)', str(span))
     if match is None:
         return -1.0

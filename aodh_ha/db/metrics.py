@@ -9,6 +9,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from aodh_ha.db.models import guests, metrics
 from aodh_ha.exceptions import InvalidRequest
+from aodh_ha.rules.guest import ENROLLED
 from aodh_ha.rules.heartbeat import Metric
 
 MOST = 100
@@ -27,6 +28,8 @@ class Measured:
     unit: str
     at: float
     """When it was measured, in seconds since the epoch by our clock."""
+    recorded_at: float
+    """When it came to us."""
 
 
 def record(connection: sa.Connection, server_id: str, found: Sequence[Metric], now: float) -> None:
@@ -35,7 +38,7 @@ def record(connection: sa.Connection, server_id: str, found: Sequence[Metric], n
     Raises InvalidRequest, and the transaction must not be committed, when the guest had more than
     MOST names then. Of a guest that is not enrolled nothing is kept.
     """
-    if record_many(connection, [(server_id, found, now)]):
+    if record_many(connection, [(server_id, found, now)], now):
         raise InvalidRequest(
             f'a guest may have {MOST} metrics of different names; send fewer, or wait until those '
             'that are not sent any more are forgotten, a day after their last value'
@@ -43,16 +46,16 @@ def record(connection: sa.Connection, server_id: str, found: Sequence[Metric], n
 
 
 def record_many(
-    connection: sa.Connection, told: Iterable[tuple[str, Sequence[Metric], float]]
+    connection: sa.Connection, told: Iterable[tuple[str, Sequence[Metric], float]], now: float
 ) -> int:
-    """As ``record`` for many guests at once, each with its id, metrics and time.
+    """As ``record`` for many guests at once, each with its id, metrics and when it told them.
 
     What goes beyond MOST is left out; returns how many values that were.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for server_id, found, now in told:
+    for server_id, found, told_at in told:
         for m in found:
-            row = asdict(Measured(server_id, m.name, m.value, m.unit, now - m.age))
+            row = asdict(Measured(server_id, m.name, m.value, m.unit, told_at - m.age, now))
             before = rows.get((server_id, m.name))
             if before is None or before['at'] <= row['at']:
                 rows[server_id, m.name] = row
@@ -60,9 +63,8 @@ def record_many(
         return 0
     ids = {server_id for server_id, _ in rows}
     known = _known(connection, ids)
-    newest = max(r['at'] for r in rows.values())
-    if any(at > newest + AHEAD for names in known.values() for at in names.values()):
-        ahead = sa.and_(metrics.c.server_id.in_(sorted(ids)), metrics.c.at > newest + AHEAD)
+    if any(at > now + AHEAD for names in known.values() for at in names.values()):
+        ahead = sa.and_(metrics.c.server_id.in_(sorted(ids)), metrics.c.at > now + AHEAD)
         connection.execute(metrics.delete().where(ahead))
     kept, left_out = [], 0
     # In one order everywhere, so that two gateways never wait for each other's rows.
@@ -86,10 +88,23 @@ def of_guest(connection: sa.Connection, server_id: str) -> list[Measured]:
     return [Measured(**r._mapping) for r in connection.execute(query)]
 
 
-def since(connection: sa.Connection, at: float) -> list[Measured]:
-    """Values of all guests that were measured then or later, in no order."""
-    query = sa.select(metrics).where(metrics.c.at >= at)
-    return [Measured(**r._mapping) for r in connection.execute(query)]
+@dataclass(frozen=True)
+class Owned:
+    """A value with whose it is."""
+
+    measured: Measured
+    project_id: str
+    guest_name: str
+
+
+def since(connection: sa.Connection, at: float) -> list[Owned]:
+    """Values of all enrolled guests that came then or later, in no order."""
+    query = (
+        sa.select(metrics, guests.c.project_id, guests.c.name.label('guest_name'))
+        .join(guests, guests.c.server_id == metrics.c.server_id)
+        .where(metrics.c.recorded_at >= at, guests.c.status == ENROLLED)
+    )
+    return [Owned(Measured(*r[:6]), r.project_id, r.guest_name) for r in connection.execute(query)]
 
 
 def _known(connection: sa.Connection, ids: set[str]) -> dict[str, dict[str, float]]:
@@ -115,14 +130,14 @@ def _upsert(dialect: str) -> sa.Executable:
         # From left to right: what comes after sees the new `at`.
         changes = [
             (c.name, sa.func.if_(newer, new.inserted[c.name], c))
-            for c in (metrics.c.value, metrics.c.unit, metrics.c.at)
+            for c in (metrics.c.value, metrics.c.unit, metrics.c.recorded_at, metrics.c.at)
         ]
         return new.on_duplicate_key_update(changes)
     insert: Any = postgresql.insert if dialect == 'postgresql' else sqlite.insert
     other = insert(metrics)
     statement: sa.Executable = other.on_conflict_do_update(
         index_elements=[metrics.c.server_id, metrics.c.name],
-        set_={name: other.excluded[name] for name in ('value', 'unit', 'at')},
+        set_={name: other.excluded[name] for name in ('value', 'unit', 'at', 'recorded_at')},
         where=metrics.c.at <= other.excluded.at,
     )
     return statement

@@ -302,8 +302,9 @@ metrics = sa.Table(
     sa.Column('name', sa.String(64), primary_key=True),
     sa.Column('value', sa.Double, nullable=False),
     sa.Column('unit', sa.String(32), nullable=False, default=''),
-    # When it was measured.
-    sa.Column('at', TIME, nullable=False, index=True),
+    # When it was measured, and when it came to us.
+    sa.Column('at', TIME, nullable=False),
+    sa.Column('recorded_at', TIME, nullable=False, index=True),
     **MARIADB,
 )
 

@@ -62,15 +62,15 @@ def commands(connection: sa.Connection, before: float, limit: int = BATCH) -> in
 
 
 def metrics(connection: sa.Connection, before: float, limit: int = BATCH) -> int:
-    """Metrics of guests whose newest value is older than that."""
+    """Metrics of guests whose newest value came before then."""
     table = models.metrics
     key = sa.tuple_(table.c.server_id, table.c.name)
-    query = sa.select(table.c.server_id, table.c.name).where(table.c.at < before)
-    rows = connection.execute(query.order_by(table.c.at).limit(limit)).all()
+    query = sa.select(table.c.server_id, table.c.name).where(table.c.recorded_at < before)
+    rows = connection.execute(query.order_by(table.c.recorded_at).limit(limit)).all()
     if not rows:
         return 0
     # Once more the time: a new value may have come meanwhile.
-    old = sa.and_(key.in_([tuple(r) for r in rows]), table.c.at < before)
+    old = sa.and_(key.in_([tuple(r) for r in rows]), table.c.recorded_at < before)
     return rowcount(connection.execute(table.delete().where(old)))
 
 

@@ -22,7 +22,7 @@ METERS = {
     MISSED: (GAUGE, 'heartbeat'),
     SERVICE_FAILURES: (GAUGE, 'failure'),
 }
-"""Type and unit of each meter, in Ceilometer's words."""
+"""Type and unit of each meter of our own, in Ceilometer's words."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,25 @@ class Sample:
     """One value of one meter of one guest, taken at ``timestamp`` (seconds since the epoch)."""
 
     meter: str
-    volume: int
+    volume: float
     resource_id: str
     """The guest's own Gnocchi resource, which is not the server's: see rules.heartbeat."""
     server_id: str
     project_id: str
     name: str
     timestamp: float
+    own_unit: str = ''
+    """Of a meter that is not one of METERS."""
 
     @property
     def type(self) -> str:
         """``gauge`` or ``delta``."""
-        return METERS[self.meter][0]
+        return METERS[self.meter][0] if self.meter in METERS else GAUGE
 
     @property
     def unit(self) -> str:
         """What is counted."""
-        return METERS[self.meter][1]
+        return METERS[self.meter][1] if self.meter in METERS else self.own_unit
 
 
 class Collector:

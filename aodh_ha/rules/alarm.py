@@ -14,6 +14,9 @@ RESOURCE_TYPE = 'aodh_ha_guest'
 ARCHIVE_POLICY = 'aodh-ha-heartbeat'
 GRANULARITY = 10
 """Seconds; the finest of the archive policy."""
+METRIC_ARCHIVE_POLICY = 'aodh-ha-metric'
+METRIC = 'guest.metric.'
+"""What the name of a metric that a guest reports follows in the name of its meter."""
 
 MISSED, SERVICE_FAILURES, HEARTBEAT = (
     'guest.heartbeat.missed',
@@ -24,6 +27,11 @@ TRIGGERS = {'heartbeat': MISSED, 'service': SERVICE_FAILURES}
 """What an alarm watches: the meter behind each trigger of a recovery."""
 
 MAX_TEXT = 2000
+
+
+def archive_policy(meter: str) -> str:
+    """The archive policy in Gnocchi of a meter of ours."""
+    return METRIC_ARCHIVE_POLICY if meter.startswith(METRIC) else ARCHIVE_POLICY
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def test_the_newest_value_of_each_name_is_kept(database):
     record(database, CPU, Metric('cpuUtilization', -1e300), now=START)
     record(database, Metric('CPUUtilization', 99.0, '%'), now=START + 60)
     assert of_guest(database) == [
-        Measured(SERVER_ID, 'CPUUtilization', 99.0, '%', START + 60),
-        Measured(SERVER_ID, 'cpuUtilization', -1e300, '', START),
+        Measured(SERVER_ID, 'CPUUtilization', 99.0, '%', START + 60, START + 60),
+        Measured(SERVER_ID, 'cpuUtilization', -1e300, '', START, START),
     ]
 
 
@@ -46,7 +46,7 @@ def test_a_value_that_comes_late_has_its_own_time_and_replaces_no_newer_one(data
     assert values(database) == {'late': (1.0, START - 40)}
     record(database, Metric('late', 2.0), now=START + 1)
     record(database, Metric('late', 3.0, 'other', age=30.0), now=START + 2)
-    assert of_guest(database) == [Measured(SERVER_ID, 'late', 2.0, '', START + 1)]
+    assert of_guest(database) == [Measured(SERVER_ID, 'late', 2.0, '', START + 1, START + 1)]
 
 
 def test_of_several_values_in_one_report_the_newest_is_kept(database):
@@ -75,14 +75,25 @@ def test_many_guests_at_once_and_what_is_too_much_is_counted(database):
     database.run(lambda c: guests.enroll(c, samples.guest(server_id=OTHER_ID)))
     many = [Metric(f'm{n}', n) for n in range(MOST + 2)]
     told = [(SERVER_ID, many, START), (OTHER_ID, [CPU], START), (OTHER_ID, [CPU], START + 1)]
-    assert database.run(lambda c: metrics.record_many(c, told)) == 2
+    assert database.run(lambda c: metrics.record_many(c, told, START + 2)) == 2
     assert len(of_guest(database)) == MOST
     assert of_guest(database, OTHER_ID) == [
-        Measured(OTHER_ID, 'CPUUtilization', 12.5, 'Percent', START + 1)
+        Measured(OTHER_ID, 'CPUUtilization', 12.5, 'Percent', START + 1, START + 2)
     ]
+
+
+def test_what_came_lately_is_found_however_old_it_is_and_of_enrolled_guests_only(database):
+    other = samples.guest(server_id=OTHER_ID, status=PENDING)
+    database.run(lambda c: guests.enroll(c, other))
+    record(database, CPU)
+    record(database, Metric('late', 1.0, 's', age=3600.0), now=START + 10)
+    record(database, CPU, server_id=OTHER_ID, now=START + 10)
     with database.read() as c:
-        assert len(metrics.since(c, START)) == MOST + 1
-        assert [m.server_id for m in metrics.since(c, START + 0.5)] == [OTHER_ID]
+        (found,) = metrics.since(c, START + 5)
+        assert len(metrics.since(c, START)) == 2
+    guest = samples.guest()
+    assert (found.project_id, found.guest_name) == (guest.project_id, guest.name)
+    assert found.measured == Measured(SERVER_ID, 'late', 1.0, 's', START - 3590, START + 10)
 
 
 def test_of_a_guest_that_is_not_enrolled_nothing_is_kept(database):

@@ -18,10 +18,12 @@ from ceilometer.polling import plugin_base
 from oslo_config import cfg
 from oslo_utils import netutils
 
-from aodh_ha.db import gateways, guests
+from aodh_ha.agent import haproxy, push, stats
+from aodh_ha.db import gateways, guests, metrics
 from aodh_ha.db.models import metadata
 from aodh_ha.plugins.ceilometer import pollster, publisher
-from aodh_ha.rules.heartbeat import resource_id
+from aodh_ha.rules.alarm import archive_policy
+from aodh_ha.rules.heartbeat import Metric, resource_id
 
 NOW = 1_764_000_000.0
 ROOT = pathlib.Path(__file__).parents[3]
@@ -30,6 +32,7 @@ POLLSTERS = {
     'guest.heartbeat': pollster.HeartbeatPollster,
     'guest.heartbeat.missed': pollster.MissedPollster,
     'guest.service.failures': pollster.ServiceFailuresPollster,
+    'guest.metric': pollster.MetricPollster,
 }
 
 
@@ -78,6 +81,7 @@ def test_each_pollster_yields_its_own_meter_for_every_guest(pollsters, enroll, l
     volumes = {
         meter: {s.resource_id: s.volume for s in found if s.name == meter}
         for meter, found in with_heartbeats.items()
+        if meter != 'guest.metric'
     }
     assert volumes == {
         'guest.heartbeat': {healthy.resource_id: 0, silent.resource_id: 0},
@@ -94,6 +98,42 @@ def test_a_sample_says_whose_it_is(pollsters, enroll, listen):
     assert (sample.resource_id, sample.project_id) == (resource_id(one.server_id), one.project_id)
     assert sample.resource_metadata == {'server_id': one.server_id, 'display_name': 'guest 1'}
     assert sample.get_iso_timestamp().timestamp() == NOW
+
+
+def measure(database, server_id, *found, at=NOW):
+    with database.write() as connection:
+        metrics.record(connection, server_id, found, at)
+
+
+def test_what_a_guest_measured_is_polled_once_by_its_own_name(pollsters, enroll, database, clock):
+    one = enroll(1)
+    measure(database, one.server_id, Metric('CPUUtilization', 12.5, 'Percent'), Metric('x', 1.0))
+    first, *others = [poll(pollsters)['guest.metric'] for _ in range(3)]
+    assert others == [[], []]
+    found = {s.name: (s.type, s.unit, s.volume, s.resource_id) for s in first}
+    assert found == {
+        'guest.metric.CPUUtilization': ('gauge', 'Percent', 12.5, one.resource_id),
+        'guest.metric.x': ('gauge', '', 1.0, one.resource_id),
+    }
+    clock[0] = NOW + 60
+    measure(database, one.server_id, Metric('x', 1.0), at=NOW + 60)
+    assert [s.name for s in poll(pollsters)['guest.metric']] == ['guest.metric.x']
+
+
+def test_what_a_guest_measured_keeps_its_time_through_ceilometers_agent(
+    pollsters, enroll, listen, database
+):
+    one = enroll(1)
+    listen()
+    measure(database, one.server_id, Metric('late', 1.0, age=3600.0))
+    polled = poll(pollsters)
+    # As PollingTask does with each sample, and then the way through the message queue.
+    for s in (*polled['guest.metric'], *polled['guest.heartbeat.missed']):
+        s.set_timestamp('2025-11-24T16:00:00')
+    (late,) = polled['guest.metric']
+    assert late.as_dict()['timestamp'] == '2025-11-24T15:00:00'
+    (missed,) = polled['guest.heartbeat.missed']
+    assert missed.timestamp == '2025-11-24T16:00:00'
 
 
 def test_the_pollsters_share_one_look_at_the_database(pollsters, enroll, listen, database):
@@ -246,9 +286,10 @@ def test_the_configuration_we_ship_fits_the_plugins():
     file = yaml.safe_load((DEPLOY / 'gnocchi_resources_aodh_ha.yaml').read_text())
     (resource,) = file['resources']
     assert resource['resource_type'] == 'aodh_ha_guest'
-    assert set(resource['metrics']) == set(POLLSTERS)
-    policies = {m['archive_policy_name'] for m in resource['metrics'].values()}
-    assert policies == {'aodh-ha-heartbeat'}
+    ours = {m for m in resource['metrics'] if not m.startswith('guest.metric.')}
+    assert ours == set(POLLSTERS) - {'guest.metric'}
+    policies = {name: m['archive_policy_name'] for name, m in resource['metrics'].items()}
+    assert policies == {name: archive_policy(name) for name in policies}
     (metric,) = yaml.safe_load((DEPLOY / 'meters.d/guest_heartbeat.yaml').read_text())['metric']
     pipeline = yaml.safe_load((DEPLOY / 'pipeline.yaml').read_text())
     # The polled one comes every interval, and so tells that this way of hearing guests works.
@@ -256,3 +297,15 @@ def test_the_configuration_we_ship_fits_the_plugins():
     assert pipeline['sinks'][0]['publishers'] == [f'aodhha://?meter={metric["name"]}']
     # Gnocchi would file it under the server's UUID, which Ceilometer's instance resource has.
     assert metric['name'] not in POLLSTERS
+
+
+def test_every_metric_that_the_agent_has_by_itself_is_declared_for_ceilometer():
+    found = stats.Statistics(['load', 'memory', 'swap'], logging.getLogger()).due()
+    found += stats.disk('/', '')
+    csv = '# pxname,type,status,check_duration,req_tot,'
+    csv += ','.join(f'hrsp_{n}xx' for n in range(2, 6))
+    found += haproxy.parse(csv + '\na,0,OPEN,,1,1,1,1,1\nb,1,UP,,1,1,1,1,1\n')
+    names = {m['name'] for m in found} | {push.DROPPED, 'CPUUtilization'}
+    file = yaml.safe_load((DEPLOY / 'gnocchi_resources_aodh_ha.yaml').read_text())
+    declared = set(file['resources'][0]['metrics'])
+    assert {m for m in declared if 'metric' in m} == {f'guest.metric.{n}' for n in names}

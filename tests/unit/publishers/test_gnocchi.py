@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import requests
@@ -9,11 +10,12 @@ from keystoneauth1 import noauth, session
 
 from aodh_ha.clients import gnocchi
 from aodh_ha.clients.gnocchi import Gnocchi
+from aodh_ha.db.metrics import record
 from aodh_ha.exceptions import ActionRefused, CloudAway, ConfigurationError
 from aodh_ha.publishers.direct import DirectPublisher
 from aodh_ha.publishers.samples import Sample
 from aodh_ha.rules.alarm import HEARTBEAT, MISSED
-from aodh_ha.rules.heartbeat import resource_id
+from aodh_ha.rules.heartbeat import Metric, resource_id
 
 NOW = 1_764_000_000.25
 URL = 'http://gnocchi.test'
@@ -30,6 +32,15 @@ POLICY = {
     'definition': [
         {'granularity': '0:00:10', 'points': 360, 'timespan': '1:00:00'},
         {'granularity': '0:01:00', 'points': 1440, 'timespan': '1 day, 0:00:00'},
+    ],
+}
+METRICS = {
+    'name': 'aodh-ha-metric',
+    'back_window': 0,
+    'aggregation_methods': ['rate:mean', 'mean', 'min', 'max', 'last'],
+    'definition': [
+        {'granularity': '0:01:00', 'points': 1440, 'timespan': '1 day, 0:00:00'},
+        {'granularity': '0:05:00', 'points': 8640, 'timespan': '30 days, 0:00:00'},
     ],
 }
 TEXT = {'type': 'string', 'min_length': 0, 'max_length': 255, 'required': False}
@@ -89,6 +100,26 @@ def test_a_batch_names_the_archive_policy_of_each_metric(client, requests_mock):
             HEARTBEAT: {**policy, 'measures': [{'timestamp': at, 'value': 7.0}]},
         }
     }
+
+
+def test_a_metric_of_a_guest_has_an_archive_policy_and_unit_of_its_own(client, requests_mock):
+    requests_mock.post(BATCH, status_code=202)
+    measured = replace(sample(1, 'guest.metric.CPUUtilization', 12.5), own_unit='Percent')
+    assert client.write([measured]) == 1
+    (body,) = sent(requests_mock, 'POST', BATCH)
+    (found,) = body[measured.resource_id].values()
+    assert (found['archive_policy_name'], found['unit']) == ('aodh-ha-metric', 'Percent')
+    assert found['measures'][0]['value'] == 12.5
+
+
+def test_guests_with_many_metrics_go_in_more_requests(client, requests_mock, monkeypatch):
+    monkeypatch.setattr(gnocchi, 'SAMPLES', 5)
+    requests_mock.post(BATCH, status_code=202)
+    samples = [sample(n, f'guest.metric.m{m}') for n in range(3) for m in range(2)]
+    samples += [sample(9, f'guest.metric.m{m}') for m in range(7)]
+    assert client.write(samples) == 13
+    bodies = sent(requests_mock, 'POST', BATCH)
+    assert [len(b) for b in bodies] == [2, 1, 1]
 
 
 def test_nothing_to_write_sends_nothing(client, requests_mock):
@@ -232,14 +263,17 @@ def test_prepare_creates_what_is_missing(client, requests_mock):
         missing('Resource type', TYPE['name']),
     )
     requests_mock.get(POLICIES + POLICY['name'], [no_policy, {'json': POLICY}])
+    requests_mock.get(POLICIES + METRICS['name'], [no_policy, {'json': METRICS}])
     requests_mock.get(TYPES + TYPE['name'], [no_type, {'json': TYPE}])
     requests_mock.post(POLICIES, status_code=201, json=POLICY)
     requests_mock.post(TYPES, status_code=201, json=TYPE)
     assert [(p.name, p.created) for p in client.prepare()] == [
         ('aodh-ha-heartbeat', True),
+        ('aodh-ha-metric', True),
         ('aodh_ha_guest', True),
     ]
-    (policy,) = sent(requests_mock, 'POST', POLICIES)
+    policy, metrics = sent(requests_mock, 'POST', POLICIES)
+    assert metrics['definition'][1] == {'granularity': '300s', 'timespan': '30d'}
     assert policy['back_window'] == 0
     assert policy['definition'] == [
         {'granularity': '10s', 'timespan': '1h'},
@@ -251,8 +285,9 @@ def test_prepare_creates_what_is_missing(client, requests_mock):
 
 def test_prepare_finds_what_is_there_and_changes_nothing(client, requests_mock):
     requests_mock.get(POLICIES + POLICY['name'], json=POLICY)
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(TYPES + TYPE['name'], json=TYPE)
-    assert [p.created for p in client.prepare()] == [False, False]
+    assert [p.created for p in client.prepare()] == [False, False, False]
     assert {r.method for r in requests_mock.request_history} == {'GET'}
 
 
@@ -260,8 +295,9 @@ def test_prepare_beside_another_one_that_was_faster(client, requests_mock):
     no_policy = missing('Archive policy', POLICY['name'])
     requests_mock.get(POLICIES + POLICY['name'], [no_policy, {'json': POLICY}])
     requests_mock.post(POLICIES, **refusal(409, f'Archive policy {POLICY["name"]} already exists'))
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(TYPES + TYPE['name'], json=TYPE)
-    assert [p.created for p in client.prepare()] == [False, False]
+    assert [p.created for p in client.prepare()] == [False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -273,6 +309,7 @@ def test_prepare_beside_another_one_that_was_faster(client, requests_mock):
     ],
 )
 def test_prepare_says_how_an_archive_policy_differs(client, requests_mock, change, words):
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(POLICIES + POLICY['name'], json=POLICY | change)
     with pytest.raises(ConfigurationError, match=re.escape(words)):
         client.prepare()
@@ -289,6 +326,7 @@ def test_prepare_says_how_an_archive_policy_differs(client, requests_mock, chang
 def test_prepare_says_how_a_resource_type_differs(client, requests_mock, attributes, words):
     merged = {k: v for k, v in (TYPE['attributes'] | attributes).items() if v}
     requests_mock.get(POLICIES + POLICY['name'], json=POLICY)
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(TYPES + TYPE['name'], json=TYPE | {'attributes': merged})
     with pytest.raises(ConfigurationError, match=words):
         client.prepare()
@@ -297,8 +335,9 @@ def test_prepare_says_how_a_resource_type_differs(client, requests_mock, attribu
 def test_an_attribute_that_an_operator_added_is_no_difference(client, requests_mock):
     attributes = TYPE['attributes'] | {'rack': TEXT}
     requests_mock.get(POLICIES + POLICY['name'], json=POLICY)
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(TYPES + TYPE['name'], json=TYPE | {'attributes': attributes})
-    assert [p.created for p in client.prepare()] == [False, False]
+    assert [p.created for p in client.prepare()] == [False, False, False]
 
 
 def test_one_round_of_the_direct_publisher(client, database, enroll, listen, requests_mock):
@@ -309,6 +348,104 @@ def test_one_round_of_the_direct_publisher(client, database, enroll, listen, req
     assert publisher.publish_once(1_764_000_000.0) == 6
     assert publisher.publish_once(1_764_000_001.0) == 9
     assert set(sent(requests_mock, 'POST', BATCH)[1]) == {g.resource_id for g in guests}
+
+
+def measure(database, guest, *metrics, at=1_764_000_000.0):
+    with database.write() as connection:
+        record(connection, guest.server_id, metrics, at)
+
+
+def measures(requests_mock):
+    """Time and value of what guests measured, in each request that has some."""
+    found = []
+    for body in sent(requests_mock, 'POST', BATCH):
+        values = [
+            (meter.removeprefix('guest.metric.'), m['timestamp'][11:], m['value'])
+            for entry in body.values()
+            for meter, told in entry.items()
+            for m in told['measures']
+            if meter.startswith('guest.metric.')
+        ]
+        found += [sorted(values)] if values else []
+    return found
+
+
+def test_what_a_guest_measured_is_written_once_with_its_time(
+    client, database, enroll, listen, requests_mock
+):
+    requests_mock.post(BATCH, status_code=202)
+    one = enroll(1)
+    listen()
+    publisher = DirectPublisher(database, client, 15)
+    now = 1_764_000_000.0
+    measure(database, one, Metric('a', 1.0), Metric('late', 2.0, age=1800.0))
+    assert publisher.publish_once(now + 1) == 4
+    assert publisher.publish_once(now + 4) == 3
+    measure(database, one, Metric('a', 1.0), at=now + 8)
+    for later in (11, 16, 21, 400):
+        publisher.publish_once(now + later)
+    assert measures(requests_mock) == [
+        [('a', '16:00:00', 1.0), ('late', '15:30:00', 2.0)],
+        [('a', '16:00:08', 1.0)],
+    ]
+
+
+def test_what_another_gateway_wrote_late_is_published_as_well(
+    client, database, enroll, listen, requests_mock
+):
+    requests_mock.post(BATCH, status_code=202)
+    one = enroll(1)
+    publisher = DirectPublisher(database, client, 15)
+    now = 1_764_000_000.0
+    measure(database, one, Metric('a', 1.0), at=now)
+    publisher.publish_once(now)
+    measure(database, one, Metric('b', 1.0), at=now - 8)  # its clock is behind
+    publisher.publish_once(now + 1)
+    assert [[m[0] for m in r] for r in measures(requests_mock)] == [['a'], ['b']]
+
+
+def test_while_gnocchi_is_away_the_newest_values_are_kept_for_it(
+    client, database, enroll, listen, requests_mock
+):
+    one = enroll(1)
+    publisher = DirectPublisher(database, client, 15)
+    now = 1_764_000_000.0
+    requests_mock.post(BATCH, status_code=503)
+    for n in range(0, 90, 30):
+        measure(database, one, Metric('a', n), at=now + n)
+        with pytest.raises(CloudAway):
+            publisher.publish_once(now + n + 1)
+    requests_mock.post(BATCH, status_code=202)
+    publisher.publish_once(now + 100)
+    publisher.publish_once(now + 105)
+    assert measures(requests_mock)[-1] == [('a', '16:01:00', 60.0)]
+    assert len(measures(requests_mock)) == 4
+
+
+def test_metrics_that_are_refused_keep_no_heartbeat_out_and_are_not_sent_for_ever(
+    client, database, enroll, listen, requests_mock
+):
+    one = enroll(1)
+    listen()
+    publisher = DirectPublisher(database, client, 15)
+    now = 1_764_000_000.0
+    measure(database, one, Metric('a', 1.0), at=now)
+    requests_mock.post(BATCH, [{'status_code': 202}, refusal(400, 'no'), {'status_code': 202}])
+    with pytest.raises(ActionRefused):
+        publisher.publish_once(now + 1)
+    assert MISSED in sent(requests_mock, 'POST', BATCH)[0][one.resource_id]
+    publisher.publish_once(now + 6)
+    assert len(measures(requests_mock)) == 1
+
+
+def test_a_unit_that_is_too_long_for_gnocchi_is_cut(
+    client, database, enroll, listen, requests_mock
+):
+    requests_mock.post(BATCH, status_code=202)
+    measure(database, enroll(1), Metric('a', 1.0, 'x' * 32))
+    DirectPublisher(database, client, 15).publish_once(1_764_000_001.0)
+    (entry,) = sent(requests_mock, 'POST', BATCH)[0].values()
+    assert entry['guest.metric.a']['unit'] == 'x' * 31
 
 
 def test_the_direct_publisher_sends_nothing_while_no_gateway_listens(

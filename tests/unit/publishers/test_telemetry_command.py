@@ -4,7 +4,7 @@ import pytest
 
 from aodh_ha.cmd.telemetry import Prepare
 from aodh_ha.exceptions import ConfigurationError
-from tests.unit.publishers.test_gnocchi import POLICIES, POLICY, TYPE, TYPES, URL, missing
+from tests.unit.publishers.test_gnocchi import METRICS, POLICIES, POLICY, TYPE, TYPES, URL, missing
 
 
 def run(*arguments):
@@ -22,11 +22,13 @@ def config(tmp_path):
 def test_it_prints_what_it_created_and_what_was_there(config, requests_mock, capsys):
     no_type = missing('Resource type', TYPE['name'])
     requests_mock.get(POLICIES + POLICY['name'], json=POLICY)
+    requests_mock.get(POLICIES + METRICS['name'], json=METRICS)
     requests_mock.get(TYPES + TYPE['name'], [no_type, {'json': TYPE}])
     requests_mock.post(TYPES, status_code=201, json=TYPE)
     run(config)
     assert capsys.readouterr().out.splitlines() == [
         'archive policy aodh-ha-heartbeat: exists already',
+        'archive policy aodh-ha-metric: exists already',
         'resource type aodh_ha_guest: created',
     ]
 

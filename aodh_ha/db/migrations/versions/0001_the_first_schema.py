@@ -238,13 +238,14 @@ def upgrade() -> None:
         sa.Column('value', sa.Double(), nullable=False),
         sa.Column('unit', sa.String(length=32), nullable=False),
         sa.Column('at', sa.Double(), nullable=False),
+        sa.Column('recorded_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('server_id', 'name', name=op.f('pk_metrics')),
         mysql_charset='utf8mb4',
         mysql_collate='utf8mb4_bin',
         mysql_engine='InnoDB',
     )
     with op.batch_alter_table('metrics', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_metrics_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_metrics_recorded_at'), ['recorded_at'], unique=False)
 
     op.create_table(
         'notifications',

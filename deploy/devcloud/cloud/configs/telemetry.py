@@ -8,8 +8,9 @@ from cloud.configs.ini import auth, authtoken, messaging, render
 from cloud.plugins import has_entry_point
 from cloud.settings import REPO, Settings
 
-METERS = ('guest.heartbeat', 'guest.heartbeat.missed', 'guest.service.failures')
-"""Meters that aodh-ha publishes for a guest; its pollsters have the same names."""
+METERS = ('guest.heartbeat', 'guest.heartbeat.missed', 'guest.service.failures', 'guest.metric')
+"""The pollsters of aodh-ha, named after the meters that it publishes for a guest; the last one
+has a meter for each metric that a guest reports."""
 
 NOTIFIED = 'guest.heartbeat.notified'
 """Meter of a heartbeat that came as a notification, as deploy/ceilometer/meters.d maps it.
