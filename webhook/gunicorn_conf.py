@@ -7,9 +7,15 @@ from aodh_ha import opts
 
 _conf = opts.load()
 
-_host = str(_conf.webhook.host)
-# An IPv6 address stands in brackets.
-bind = f'[{_host}]:{_conf.webhook.port}' if ':' in _host else f'{_host}:{_conf.webhook.port}'
+
+def _address(host: str, port: int) -> str:
+    # An IPv6 address stands in brackets.
+    return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+
+
+bind = [_address(str(_conf.webhook.host), _conf.webhook.port)]
+if _conf.cloudwatch.enabled:
+    bind.append(_address(str(_conf.cloudwatch.host), _conf.cloudwatch.port))
 # One process: a beat's sequence is then checked against those that wait to be written.
 # Threads carry the load; several hosts share it.
 workers = 1

@@ -31,6 +31,7 @@ def view(alarm: Alarm) -> dict[str, Any]:
         'id': alarm.id,
         'server_id': alarm.server_id,
         'project_id': alarm.project_id,
+        'name': alarm.name,
         'trigger': alarm.trigger,
         'meter': rules.TRIGGERS[alarm.trigger],
         'threshold': alarm.threshold,
@@ -50,11 +51,12 @@ def notified(token: str) -> tuple[Response, int]:
     """Aodh says that an alarm changed: committed, then 202; a worker does the rest."""
     alarm_id = state().urls.read(ALARM, token)
     notification = rules.parse_notification(fields.raw(MAX_NOTIFICATION))
-    answer = state().database.run(lambda c: _take(c, alarm_id, notification))
+    answer = state().database.run(lambda c: take(c, alarm_id, notification))
     return jsonify(answer), 202
 
 
-def _take(connection: sa.Connection, alarm_id: str, notification: Notification) -> dict[str, Any]:
+def take(connection: sa.Connection, alarm_id: str, notification: Notification) -> dict[str, Any]:
+    """Note an alarm's new state, and open a recovery if what we heard ourselves says so too."""
     now = state().clock()
     alarm = _alarm_of(connection, alarm_id, notification)
     guest = guests.get(connection, alarm.server_id)
@@ -173,11 +175,12 @@ def show(alarm_id: str) -> Response:
 def create() -> tuple[Response, int]:
     """An alarm for an enrolled guest, and the definition to give to Aodh."""
     project_id = scope(caller('aodh_ha:alarm:create'))
-    data = fields.body({'server_id', 'trigger', 'threshold'})
+    data = fields.body({'server_id', 'trigger', 'threshold', 'name'})
     server_id = fields.uuid(data, 'server_id')
     trigger = data.get('trigger', 'heartbeat')
     if not isinstance(trigger, str) or trigger not in rules.TRIGGERS:
         raise InvalidRequest(f'trigger must be one of {", ".join(rules.TRIGGERS)}')
+    name = fields.line(data, 'name')
     here = state()
 
     def work(connection: sa.Connection) -> dict[str, Any]:
@@ -196,6 +199,7 @@ def create() -> tuple[Response, int]:
             state=rules.OK,
             state_at=None,
             created_at=here.clock(),
+            name=name,
         )
         alarms.add(connection, alarm)
         definition = rules.definition(

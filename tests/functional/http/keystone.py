@@ -1,4 +1,5 @@
-"""A Keystone that only validates tokens, for the real middleware; see acceptance for a real one."""
+"""A Keystone that only validates tokens, for the real middleware, and signatures, by the code that
+the real one checks them with; see acceptance for a real one."""
 
 import contextlib
 import json
@@ -6,6 +7,9 @@ import threading
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from keystoneclient.contrib.ec2.utils import Ec2Signer
 
 
 class Keystone:
@@ -17,6 +21,8 @@ class Keystone:
         self.asked: list[str] = []
         """Paths that were asked for, in order."""
         self.url = ''
+        self.access_keys: dict[str, dict[str, Any]] = {}
+        self.tells_secrets = True
 
     def token(self, project_id: str | None, *roles: str) -> str:
         """A new token, scoped to a project unless that is None."""
@@ -42,6 +48,31 @@ class Keystone:
         self.tokens[token] = {'token': body}
         return token
 
+    def access_key(
+        self, access: str, project: dict[str, Any], *roles: str, user: str = 'u'
+    ) -> tuple[str, str]:
+        """A new access key of a user, and its secret."""
+        secret = f'secret-of-{access}'
+        token = {
+            'user': {'id': user},
+            'project': project,
+            'roles': [{'name': role} for role in roles],
+        }
+        self.access_keys[access] = {'secret': secret, 'user': user, 'token': token}
+        return access, secret
+
+    def check(self, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """What POST /v3/ec2tokens answers."""
+        known = self.access_keys.get(asked['access'])
+        if known is None:
+            return 404, {'error': {'message': 'EC2 access key not found.'}}
+        host = asked['host']
+        for each in (host, host.rpartition(':')[0]):
+            credentials = asked | {'host': each, 'params': dict(asked['params'])}
+            if Ec2Signer(known['secret']).generate(credentials) == asked['signature']:
+                return 200, {'token': known['token']}
+        return 401, {'error': {'message': 'Invalid EC2 signature.'}}
+
 
 @contextlib.contextmanager
 def running() -> Iterator[Keystone]:
@@ -58,6 +89,12 @@ def running() -> Iterator[Keystone]:
             keystone.asked.append(self.path)
             if keystone.away:
                 self.reply(500, {'error': {'message': 'broken'}})
+            elif '/credentials/OS-EC2/' in self.path:
+                known = keystone.access_keys[self.path.rpartition('/')[2]]
+                if keystone.tells_secrets:
+                    self.reply(200, {'credential': {'secret': known['secret']}})
+                else:
+                    self.reply(403, {'error': {'message': 'not allowed'}})
             elif self.path.endswith('/auth/tokens'):
                 found = keystone.tokens.get(self.headers['X-Subject-Token'])
                 self.reply(200 if found else 404, found or {'error': {'code': 404}})
@@ -72,6 +109,14 @@ def running() -> Iterator[Keystone]:
                 self.reply(
                     200, {'version': version} if one else {'versions': {'values': [version]}}
                 )
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+            keystone.asked.append(self.path)
+            if keystone.away:
+                self.reply(500, {'error': {'message': 'broken'}})
+            else:
+                self.reply(*keystone.check(body['ec2Credentials']))
 
         def reply(self, status: int, body: dict) -> None:
             data = json.dumps(body).encode()
