@@ -32,6 +32,8 @@ class Instance:
         conf['secrets'] = {'master_key_file': str(folder / 'master.key')}
         conf['webhook'] = {'host': '127.0.0.1', 'port': str(port), 'public_url': self.url}
         conf['publisher'] = {'driver': 'gnocchi', 'interval': '2'}
+        # How long a dead worker's call is waited for rests on it.
+        conf['service_credentials']['timeout'] = '8'
         conf['worker'] = {'lease': str(lease), 'reconcile_interval': '5'}
         (folder / 'master.key').write_text(os.urandom(32).hex())
         (folder / 'master.key').chmod(0o600)
