@@ -107,6 +107,12 @@ def since(connection: sa.Connection, at: float) -> list[Owned]:
     return [Owned(Measured(*r[:6]), r.project_id, r.guest_name) for r in connection.execute(query)]
 
 
+def names(connection: sa.Connection) -> list[str]:
+    """The names that there are, of all guests."""
+    query = sa.select(metrics.c.name).distinct().order_by(metrics.c.name)
+    return list(connection.execute(query).scalars())
+
+
 def _known(connection: sa.Connection, ids: set[str]) -> dict[str, dict[str, float]]:
     """Names and times that are recorded of these guests, as far as they are enrolled."""
     query = (

@@ -117,6 +117,15 @@ class Refusals(Lines):
         return f'{item["reason"]} {item["count"]} (last {item["last_at"]}{where})'
 
 
+class Metrics(Lines):
+    """What the guest measured, of each metric the newest value."""
+
+    def line(self, item: Object) -> str:
+        """Name, value, unit and when."""
+        value = f'{item["value"]:.10g} {item["unit"]}'.rstrip()
+        return f'{item["name"]} {value} ({item["at"]})'
+
+
 class Events(Lines):
     """Events with their times."""
 

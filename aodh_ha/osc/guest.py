@@ -180,6 +180,7 @@ class ShowGuest(ShowOne):
             'services': fields.Services(guest['services']),
             'previous_until': fields.Maybe(guest['previous_until']),
             'refusals': fields.Refusals(guest['refusals']),
+            'metrics': fields.Metrics(guest['metrics']),
             'events': fields.Events(events[-parsed_args.events :] if parsed_args.events else []),
         }
         return tuple(shown), tuple(shown.values())

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify
 
 from aodh_ha import keys, opts
-from aodh_ha.db import alarms, audit, gateways, guests, policies, queue, refusals
+from aodh_ha.db import alarms, audit, gateways, guests, metrics, policies, queue, refusals
 from aodh_ha.db.refusals import Refusal
 from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
@@ -101,6 +101,7 @@ def show(server_id: str) -> Response:
         events = audit.of_guest(connection, guest.server_id, 30, project_id=guest.project_id)
         policy = policies.of_guest(connection, guest)
         refused = refusals.of_guest(connection, guest.server_id)
+        measured = metrics.of_guest(connection, guest.server_id)
     shown = [
         {
             'at': fields.iso(e.at),
@@ -114,6 +115,10 @@ def show(server_id: str) -> Response:
     found = view(guest, now, listening) | {
         'policy_in_force': policy.name,
         'refusals': [refusal_view(r) for r in refused],
+        'metrics': [
+            {'name': m.name, 'value': m.value, 'unit': m.unit, 'at': fields.iso(m.at)}
+            for m in measured
+        ],
     }
     return jsonify({'guest': found, 'events': shown})
 

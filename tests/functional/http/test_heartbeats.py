@@ -5,12 +5,14 @@ import json
 import pytest
 
 import webhook.intake
+from aodh_ha import db
 from aodh_ha.db import commands
 from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules import heartbeat
 from aodh_ha.testing import START
 from tests.functional.http.service import authorization, refused, signature
 from tests.samples import OTHER_ID, OTHER_PROJECT, SERVER_ID
+from webhook.v1.fields import iso
 
 
 def test_a_signed_heartbeat_is_taken_answered_and_kept(service):
@@ -49,6 +51,58 @@ def test_a_services_state_is_committed_before_the_answer(service):
     body = {'services': [{'name': 'web', 'state': 'failed', 'failures': 2}]}
     assert service.beat(key, json.dumps(body).encode()).status_code == 202
     assert service.guest().failures == 2  # nothing was flushed
+
+
+def test_what_a_guest_measured_is_kept_with_its_beat_and_shown(service):
+    key = service.enrolled()
+    body = {'metrics': [{'name': 'CPUUtilization', 'value': 12.5, 'unit': 'Percent'}]}
+    assert service.beat(key, json.dumps(body).encode()).status_code == 202
+    service.clock.advance(0.25)
+    late = {'metrics': [{'name': 'Queue', 'value': 7, 'age': 60}]}
+    assert service.beat(key, json.dumps(late).encode()).status_code == 202
+    service.clock.advance(0.25)
+    assert service.beat(key).status_code == 202
+    first = service.clock() - 0.5
+    service.flush()
+    found = service.call('GET', f'/v1/guests/{SERVER_ID}').get_json()['guest']
+    assert found['beats'] == 3
+    assert found['metrics'] == [
+        {'name': 'CPUUtilization', 'value': 12.5, 'unit': 'Percent', 'at': iso(first)},
+        {'name': 'Queue', 'value': 7.0, 'unit': '', 'at': iso(first + 0.25 - 60)},
+    ]
+
+
+def test_a_guest_with_too_many_metrics_is_alive_all_the_same(service, caplog):
+    key = service.enrolled()
+    for n in range(0, 128, 32):
+        metrics = [{'name': f'm{i}', 'value': i} for i in range(n, n + 32)]
+        body = json.dumps({'metrics': metrics}).encode()
+        assert service.beat(key, body).status_code == 202
+        service.flush()
+    assert service.guest().beats == 4
+    found = service.call('GET', f'/v1/guests/{SERVER_ID}').get_json()['guest']
+    assert len(found['metrics']) == 100
+    assert '28 values of metrics beyond 100 a guest are left out' in caplog.text
+
+
+def test_what_was_measured_waits_with_its_beat_while_the_database_is_away(service, monkeypatch):
+    key = service.enrolled()
+    body = {'metrics': [{'name': 'm', 'value': 1}]}
+    assert service.beat(key, json.dumps(body).encode()).status_code == 202
+    told = service.clock()
+    with monkeypatch.context() as m:
+        m.setattr(service.state.database, 'run', away)
+        assert service.state.intake.flush()
+    service.clock.advance(300)
+    service.flush()
+    with service.database.read() as c:
+        (found,) = db.metrics.of_guest(c, SERVER_ID)
+    # As new as it is to the publisher, and as old as it is.
+    assert (found.at, found.recorded_at) == (told, told + 300)
+
+
+def away(work):
+    raise DatabaseAway('no answer')
 
 
 def test_many_beats_between_two_writes_are_one_row_and_all_counted(service):

@@ -134,6 +134,7 @@ def guest(**changes: Any) -> dict[str, Any]:
         'enrolled_by': 'user',
         'previous_until': None,
         'refusals': [],
+        'metrics': [],
     } | changes
 
 

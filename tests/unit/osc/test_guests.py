@@ -221,6 +221,20 @@ def test_a_guest_is_shown_by_name_with_its_newest_events(cloud, run):
     assert not [field for field in shown if 'key' in field]
 
 
+def test_a_guest_is_shown_with_what_it_measured(cloud, run):
+    at = '2026-11-22T14:00:00.000Z'
+    metrics = [
+        {'name': 'CPUUtilization', 'value': 12.345, 'unit': 'Percent', 'at': at},
+        {'name': 'LoadAverage', 'value': 2.0, 'unit': '', 'at': at},
+    ]
+    cloud.api('GET', 'guests', {'guests': [guest()], 'next': None})
+    cloud.api('GET', f'guests/{SERVER}', {'guest': guest(metrics=metrics), 'events': []})
+    shown = run('guest', 'show', 'web', '-f', 'table', '-c', 'metrics').out
+    lines = [f'CPUUtilization 12.345 Percent ({at})', f'LoadAverage 2 ({at})']
+    assert [cell for line in shown.splitlines() for cell in lines if f' {cell} ' in line] == lines
+    assert json.loads(run('guest', 'show', 'web', '-f', 'json').out)['metrics'] == metrics
+
+
 @pytest.mark.parametrize('command', ['show', 'forget'])
 def test_guests_of_the_same_name_are_listed_not_guessed(command, cloud, run):
     cloud.api('GET', 'guests', {'guests': [guest(), guest(id=OTHER)], 'next': None})
