@@ -1,6 +1,6 @@
 """The reconciler: compares what is with what should be, so that nothing hangs on one message.
 
-Four duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
+Five duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
 only its own part waiting.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from oslo_config import cfg
 
 from aodh_ha.clients.aodh import Aodh
-from aodh_ha.db import Database
+from aodh_ha.db import Database, cloudwatch
 from aodh_ha.duties import Duty
 from aodh_ha.reconciler.alarms import Alarms
 from aodh_ha.reconciler.housekeeping import Housekeeping
@@ -38,5 +38,13 @@ def duties(
         Duty('reconciler', every, Alarms(conf, database, aodh).reconcile),
         Duty('whereabouts', often, Whereabouts(conf, database, cloud, aodh, clock).look),
         Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
+        Duty('service_failures', often, _service_failures(conf, database)),
         Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
     ]
+
+
+def _service_failures(conf: cfg.ConfigOpts, database: Database) -> Callable[[float], int]:
+    """What was told to the CloudWatch bridge counts no more after a while, without another word
+    of the guest."""
+    period: float = conf.cloudwatch.failure_period
+    return lambda now: database.run(lambda c: cloudwatch.settle_all(c, now, period))

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from aodh_ha.db import commands, queue
 from aodh_ha.exceptions import ActionRefused, NotFound
 from aodh_ha.recovery.actions.base import Action, Context, Observed
+from aodh_ha.rules.cloudwatch import SERVICE_FAILURE
 
 NAMESPACE = uuid.UUID('8f1b2c4e-5f0e-4a3c-9a53-6f2f5f6d5a01')
 
@@ -22,7 +23,8 @@ class ServiceRestart(Action):
 
     def act(self, context: Context) -> str | None:
         """See Action. Raises LeaseLost."""
-        failed = [s.name for s in context.guest.services if s.failing]
+        # What cfn-push-stats told names no service, and there may be no agent to obey.
+        failed = [s.name for s in context.guest.services if s.failing and s.name != SERVICE_FAILURE]
         if not failed:
             raise ActionRefused('the guest has not said which service failed')
         recovery, now = context.recovery, context.now

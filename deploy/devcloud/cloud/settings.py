@@ -34,6 +34,7 @@ OFFSETS = {
     'aodh-ha': 87,
     'glance-api': 92,
     'neutron-api': 96,
+    'cloudwatch': 103,
 }
 """Port of each listener, counted from DEVCLOUD_PORT."""
 

@@ -8,6 +8,8 @@ from aodh_ha.exceptions import ActionRefused
 from aodh_ha.recovery import evidence as evidence_of
 from aodh_ha.recovery.actions import ACTIONS, Context
 from aodh_ha.rules import policy
+from aodh_ha.rules.cloudwatch import SERVICE_FAILURE
+from aodh_ha.rules.heartbeat import Service
 from aodh_ha.rules.policy import Step
 from tests import samples
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
@@ -130,7 +132,10 @@ def test_without_a_key_no_stack_is_deleted(world):
     assert world.taken() == []
 
 
-def test_no_service_is_restarted_that_nobody_named(world):
+@pytest.mark.parametrize('services', [(), (Service(SERVICE_FAILURE, 'failed', 3),)])
+def test_no_service_is_restarted_that_nobody_named(world, services):
     recovery = world.alarm()
+    given = context(world, Step('service.restart'), recovery=recovery)
+    given = replace(given, guest=replace(given.guest, services=services))
     with pytest.raises(ActionRefused, match='which service'):
-        ACTIONS['service.restart'].act(context(world, Step('service.restart'), recovery=recovery))
+        ACTIONS['service.restart'].act(given)

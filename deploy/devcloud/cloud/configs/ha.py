@@ -19,6 +19,12 @@ def _aodh_ha(s: Settings) -> dict:
             'port': s.port_of('aodh-ha'),
             'public_url': s.url('aodh-ha'),
         },
+        'cloudwatch': {
+            'enabled': True,
+            'host': '127.0.0.1',
+            'port': s.port_of('cloudwatch'),
+            'stack_domain': 'heat',
+        },
         'publisher': {'driver': s.publisher, 'interval': s.interval},
         # Tests break a dozen guests at once, and none shall wait for a thread.
         'worker': {'reconcile_interval': 5, 'concurrency': 16},
