@@ -15,7 +15,17 @@ from webhook.cloudwatch.door import open_bridge
 from webhook.intake import Intake
 from webhook.refusals import Refusals
 from webhook.state import State, state
-from webhook.v1 import alarms, guests, heartbeats, incidents, policies, recoveries, silences
+from webhook.v1 import (
+    alarms,
+    enrolment_rules,
+    guests,
+    heartbeats,
+    incidents,
+    policies,
+    recoveries,
+    silences,
+    vendordata,
+)
 
 MAX_BODY = 128 * 1024
 """Bytes; a policy is the largest thing that is sent. The guests' and Aodh's doors allow less."""
@@ -47,7 +57,8 @@ def create_app(
     app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, refusals, clock)
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
-    for module in (heartbeats, alarms, guests, policies, recoveries, silences, incidents):
+    operators = (alarms, guests, policies, recoveries, silences, incidents, enrolment_rules)
+    for module in (heartbeats, vendordata, *operators):
         app.register_blueprint(module.blueprint, url_prefix='/v1')
     app.add_url_rule('/healthz', view_func=healthz)
     app.after_request(_name_request)

@@ -10,12 +10,15 @@ SILENCE_OPERATOR = 'aodh_ha:silence:operator'
 POLICY_SAVE_OPERATOR = 'aodh_ha:policy:save_operator'
 POLICY_DELETE_OPERATOR = 'aodh_ha:policy:delete_operator'
 
+ENROLMENT_RULE_OPERATOR = 'aodh_ha:enrolment_rule:operator'
 CLOUDWATCH_PUT = 'aodh_ha:cloudwatch:put'
 CLOUDWATCH_GET = 'aodh_ha:cloudwatch:get'
 
 _READ = 'role:reader or role:member or role:admin'
 _WRITE = 'role:member or role:admin'
 _ADMIN = 'role:admin'
+# Service users have the role service; before secure RBAC they were administrators.
+_NOVA = 'role:service or role:admin'
 
 _RULES: dict[str, tuple[str, str, str, str]] = {
     'aodh_ha:guest:enroll': (_WRITE, 'Enrol a guest and get its key', 'POST', '/v1/guests'),
@@ -30,6 +33,22 @@ _RULES: dict[str, tuple[str, str, str, str]] = {
     'aodh_ha:alarm:create': (_WRITE, 'Create and link an alarm', 'POST', '/v1/alarms'),
     'aodh_ha:alarm:get': (_READ, 'List and show alarms', 'GET', '/v1/alarms'),
     'aodh_ha:alarm:delete': (_WRITE, 'Delete an alarm', 'DELETE', '/v1/alarms/{id}'),
+    'aodh_ha:vendordata': (
+        *(_NOVA, "Answer Nova's dynamic vendordata, with guests' keys", 'POST', '/v1/vendordata'),
+    ),
+    'aodh_ha:enrolment_rule:get': (
+        *(_READ, 'List and show enrolment rules', 'GET', '/v1/enrolment-rules'),
+    ),
+    'aodh_ha:enrolment_rule:create': (
+        *(_WRITE, "Have a project's servers enrolled", 'POST', '/v1/enrolment-rules'),
+    ),
+    'aodh_ha:enrolment_rule:delete': (
+        *(_WRITE, 'Delete an enrolment rule', 'DELETE', '/v1/enrolment-rules/{id}'),
+    ),
+    ENROLMENT_RULE_OPERATOR: (
+        *(_ADMIN, 'Create and delete rules for the servers of every project', 'POST'),
+        '/v1/enrolment-rules?scope=operator',
+    ),
     CLOUDWATCH_PUT: (
         _WRITE,
         "Speak for a project's guests at the CloudWatch bridge, as another than their stack's user",

@@ -105,6 +105,14 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
     return get(connection, guest.server_id), False
 
 
+def put(connection: sa.Connection, guest: Guest) -> None:
+    """Write a guest, in the place of one that was never confirmed."""
+    values = asdict(guest) | {'services': json.dumps([asdict(s) for s in guest.services])}
+    never = sa.and_(_is(guest.server_id), guests.c.status != ENROLLED)
+    if not rowcount(connection.execute(guests.update().where(never).values(values))):
+        connection.execute(guests.insert().values(values))
+
+
 def confirm(
     connection: sa.Connection, guest: Guest, now: float, name: str, refusal: str = ''
 ) -> bool:

@@ -13,14 +13,11 @@ from aodh_ha.exceptions import AodhHAError, CloudAway, NotFound
 from aodh_ha.reconciler.alarms import Aodh
 from aodh_ha.recovery import evidence
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules import enrolment
 from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.guest import ENROLLED, Guest
-from aodh_ha.rules.policy import NAME
 
 LOG = logging.getLogger(__name__)
-
-POLICY = 'aodh_ha:policy'
-"""Key of a server's metadata: the policy that its owner wants for it."""
 
 BATCH = 50
 
@@ -143,12 +140,11 @@ class Whereabouts:
 
 
 def _of_server(server: Server) -> dict[str, Any]:
-    policy = server.metadata.get(POLICY, '').strip()
     return {
         'name': server.name[:255],
         'host': (server.host or '')[:255],
         'zone': server.zone[:255],
-        'metadata_policy': policy if NAME.fullmatch(policy) else '',
+        'metadata_policy': enrolment.policy_of(server.metadata),
         'opted_out': evidence.opted_out(server),
     }
 

@@ -13,7 +13,7 @@ from aodh_ha.db import Database, attempts, gateways, guests, incidents, silences
 from aodh_ha.db.models import recoveries
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import gateway, storm
+from aodh_ha.rules import enrolment, gateway, storm
 from aodh_ha.rules.evidence import Evidence, Fleet, Host, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.holdings import Holdings
@@ -38,11 +38,7 @@ WEEK = 7 * 86400.0
 NEIGHBOURS = ('stack.heal', 'stack.rebuild')
 """Steps before which it has to be known what the other servers of the stack have."""
 
-OPT_OUT = 'aodh_ha:opt_out'
-"""Key of a server's metadata, with which its owner wants nothing to be done to it."""
-
 _PAGE = 1000
-_NO = ('', '0', 'false', 'no', 'off')
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ def neighbours(
 
 def opted_out(server: Server) -> bool:
     """Whether its owner wants nothing to be done to it."""
-    return server.metadata.get(OPT_OUT, '').strip().lower() not in _NO
+    return enrolment.opted_out(server.metadata)
 
 
 def fleet(

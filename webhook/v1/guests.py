@@ -1,6 +1,5 @@
 """/v1/guests: enrolment."""
 
-import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,17 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify
 
 from aodh_ha import keys, opts
-from aodh_ha.db import alarms, audit, gateways, guests, metrics, policies, queue, refusals
+from aodh_ha.db import (
+    alarms,
+    audit,
+    enrolment,
+    gateways,
+    guests,
+    metrics,
+    policies,
+    queue,
+    refusals,
+)
 from aodh_ha.db.refusals import Refusal
 from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
@@ -156,9 +165,7 @@ def enroll() -> tuple[Response, int]:
             status=PENDING,
             status_reason='',
             name='',
-            # The key is handed out before Nova was asked whose server it is: neither the key
-            # of an earlier enrolment nor that of a stranger's may fit this one.
-            generation=1 + secrets.randbelow(2**53),
+            generation=enrolment.new_generation(),
             interval=0,
             missed_limit=0,
             boot_grace=0,

@@ -22,6 +22,9 @@ READS = [
     ('GET', '/v1/recoveries'),
     ('GET', f'/v1/recoveries/{SERVER_ID}'),
     ('GET', '/v1/silences'),
+    ('GET', '/v1/refusals'),
+    ('GET', '/v1/enrolment-rules'),
+    ('GET', f'/v1/enrolment-rules/{SERVER_ID}'),
 ]
 WRITES = [
     ('POST', '/v1/guests'),
@@ -37,6 +40,8 @@ WRITES = [
     ('POST', f'/v1/recoveries/{SERVER_ID}/cancel'),
     ('POST', '/v1/silences'),
     ('DELETE', f'/v1/silences/{SERVER_ID}'),
+    ('POST', '/v1/enrolment-rules'),
+    ('DELETE', f'/v1/enrolment-rules/{SERVER_ID}'),
 ]
 ADMINISTRATORS = [
     ('GET', '/v1/incidents'),
@@ -44,6 +49,7 @@ ADMINISTRATORS = [
     ('POST', f'/v1/incidents/{SERVER_ID}/close'),
     ('PUT', '/v1/policies/ladder?scope=operator'),
     ('DELETE', '/v1/policies/ladder?scope=operator'),
+    ('POST', '/v1/vendordata'),
 ]
 
 
