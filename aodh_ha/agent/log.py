@@ -45,7 +45,7 @@ class Log:
         self._say('ERROR', text + '\n' + traceback.format_exc().replace('%', '%%'), arguments)
 
     def _say(self, level: str, text: str, arguments: 'tuple[object, ...]') -> None:
-        line = text % arguments if arguments else text.replace('%%', '%')
+        line = (text % arguments if arguments else text.replace('%%', '%')).rstrip()
         if self._journal:
             line = '<{}>{}'.format(
                 LEVELS[level], line.replace('\n', '\n<{}>'.format(LEVELS[level]))
@@ -54,7 +54,7 @@ class Log:
             line = '{} {} {}'.format(time.strftime('%Y-%m-%d %H:%M:%S'), level, line)
         try:
             with self._lock:
-                sys.stderr.write(line.rstrip() + '\n')
+                sys.stderr.write(line + '\n')
                 sys.stderr.flush()
         except (OSError, ValueError):
             pass  # a log that cannot be written is no reason to fall silent

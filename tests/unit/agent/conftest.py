@@ -45,6 +45,8 @@ class Gateway:
     sign: bool = True
     played_back: int = 0  # seconds between the reply's heartbeat and this one
     last_sequence: int = 0
+    generation: int | None = None  # of the newest key, told in every reply
+    more_keys: dict[str, str] = field(default_factory=dict)  # by generation
     answer: Callable[[], tuple[int, bytes, dict[str, str]] | None] = lambda: None
     beats: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -71,7 +73,8 @@ class Gateway:
                 hashlib.sha256(body).hexdigest(),
             ]
         )
-        right = hmac.new(self.key.encode(), text.encode(), 'sha256').hexdigest()
+        key = self.more_keys.get(found['generation'], self.key)
+        right = hmac.new(key.encode(), text.encode(), 'sha256').hexdigest()
         if not hmac.compare_digest(right, found['signature']):
             return self.error(401, {'code': 'bad_signature'}, None)
         now = time.time() + self.skew
@@ -90,7 +93,9 @@ class Gateway:
             'time': int(found['time']) + self.played_back,
             'commands': self.commands,
         }
-        return self.signed(202, json.dumps(told).encode(), found['sequence'])
+        if self.generation is not None:
+            told['generation'] = self.generation
+        return self.signed(202, json.dumps(told).encode(), found['sequence'], key)
 
     def error(
         self, status: int, error: dict[str, Any], sequence: str | None
@@ -99,12 +104,12 @@ class Gateway:
         return self.signed(status, json.dumps({'errors': [error]}).encode(), sequence)
 
     def signed(
-        self, status: int, body: bytes, sequence: str | None
+        self, status: int, body: bytes, sequence: str | None, key: str | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
         if sequence is None or not self.sign:
             return status, body, {}
         text = f'reply\n{status}\n{sequence}\n{hashlib.sha256(body).hexdigest()}'
-        signature = hmac.new(self.key.encode(), text.encode(), 'sha256').hexdigest()
+        signature = hmac.new((key or self.key).encode(), text.encode(), 'sha256').hexdigest()
         return status, body, {'X-Aodh-HA-Signature': signature}
 
 
