@@ -23,6 +23,7 @@ from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
 from aodh_ha.rules.guest import PENDING, REFUSED, Guest
 from aodh_ha.rules.policy import NAME
+from webhook import concealing
 from webhook.auth import Caller, caller, scope
 from webhook.state import state
 from webhook.v1 import fields
@@ -111,16 +112,17 @@ def show(server_id: str) -> Response:
         policy = policies.of_guest(connection, guest)
         refused = refusals.of_guest(connection, guest.server_id)
         measured = metrics.of_guest(connection, guest.server_id)
-    shown = [
-        {
-            'at': fields.iso(e.at),
-            'kind': e.kind,
-            'message': e.message,
-            'data': data_for(who, e.data),
-            'recovery_id': e.recovery_id,
-        }
-        for e in events
-    ]
+        shown = [
+            {
+                'at': fields.iso(e.at),
+                'kind': e.kind,
+                'message': e.message,
+                'data': data_for(who, e.data),
+                'recovery_id': e.recovery_id,
+            }
+            for e in events
+        ]
+        trail = concealing.hosts(connection, who, {'events': shown})
     found = view(guest, now, listening) | {
         'policy_in_force': policy.name,
         'refusals': [refusal_view(r) for r in refused],
@@ -129,7 +131,7 @@ def show(server_id: str) -> Response:
             for m in measured
         ],
     }
-    return jsonify({'guest': found, 'events': shown})
+    return jsonify({'guest': found} | trail)
 
 
 @blueprint.get('/refusals')

@@ -550,5 +550,8 @@ def test_hosts_are_called_as_nova_calls_them_to_a_tenant(quick, quick_recovery):
     assert shown(admin, '?all_projects=1') == (attempt.detail, 'compute-7')
     explained = quick.call('GET', f'/v1/recoveries/{quick_recovery}/explain')
     assert 'compute-7 ' not in explained.get_data(as_text=True)
+    trail = quick.call('GET', f'/v1/guests/{quick.guest().server_id}').get_data(as_text=True)
+    assert host_id[:12] in trail
+    assert 'compute-7"' not in trail
     listed = quick.call('GET', '/v1/recoveries').get_data(as_text=True)
     assert 'compute-7"' not in listed
