@@ -22,6 +22,8 @@ MAX_PENDING = 100_000
 TICK = 0.25
 """Seconds for which our own sign of life is new enough. Reports that are committed at once
 write in between, and each of them would otherwise write that too."""
+TELL = 60.0
+"""Seconds between two lines in the log about guests with too many metrics."""
 CHUNK = 500
 """Beats written in one transaction: those of a whole fleet in one would make us look deaf
 meanwhile, since each flush also records that we listen."""
@@ -52,6 +54,7 @@ class Intake:
         self._broken: str | None = None
         self._dropped: dict[str, int] = {}
         self._ticked_at: float | None = None
+        self._told_at: float | None = None
         self._thread = threading.Thread(target=self._run, name='intake', daemon=True)
 
     def start(self) -> None:
@@ -156,7 +159,7 @@ class Intake:
         if not chunk:
             return None
         try:
-            self._database.run(lambda c: _record(c, chunk, self._clock()))
+            left_out = self._database.run(lambda c: _record(c, chunk, self._clock()))
         except AodhHAError as e:
             return f'refused, they cannot be kept: {e.detail}'
         except Exception:
@@ -165,7 +168,20 @@ class Intake:
         with self._lock:
             for beat in chunk:
                 self._writing.pop(beat.server_id, None)
+        if left_out:
+            self._tell(left_out)
         return None
+
+    def _tell(self, left_out: dict[str, int]) -> None:
+        """Who has too many metrics, once a minute: they come with every report."""
+        now = time.monotonic()
+        if self._told_at is None or now - self._told_at >= TELL:
+            self._told_at = now
+            for server_id, count in sorted(left_out.items())[:10]:
+                LOG.warning(
+                    '%d values of metrics of %s are left out: it has %d others already',
+                    *(count, server_id, metrics.MOST),
+                )
 
     def _sort_out(self, chunk: list[Beat]) -> str | None:
         """After an error of ours: write what can be written, and drop what cannot.
@@ -204,9 +220,8 @@ def _joined(older: Beat | None, newer: Beat) -> Beat:
     return replace(newer, report=replace(newer.report, metrics=kept))
 
 
-def _record(connection: sa.Connection, chunk: list[Beat], now: float) -> None:
+def _record(connection: sa.Connection, chunk: list[Beat], now: float) -> dict[str, int]:
+    """Write beats and what they measured; how many values were too many, by guest."""
     guests.write_beats(connection, chunk)
     told = [(b.server_id, b.report.metrics, b.received_at) for b in chunk if b.report.metrics]
-    left_out = metrics.record_many(connection, told, now)
-    if left_out:
-        LOG.warning('%d values of metrics beyond %d a guest are left out', left_out, metrics.MOST)
+    return metrics.record_many(connection, told, now)

@@ -47,10 +47,10 @@ def record(connection: sa.Connection, server_id: str, found: Sequence[Metric], n
 
 def record_many(
     connection: sa.Connection, told: Iterable[tuple[str, Sequence[Metric], float]], now: float
-) -> int:
+) -> dict[str, int]:
     """As ``record`` for many guests at once, each with its id, metrics and when it told them.
 
-    What goes beyond MOST is left out; returns how many values that were.
+    What goes beyond MOST is left out; returns how many values that were, by guest.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for server_id, found, told_at in told:
@@ -59,21 +59,22 @@ def record_many(
             before = rows.get((server_id, m.name))
             if before is None or before['at'] <= row['at']:
                 rows[server_id, m.name] = row
+    left_out: dict[str, int] = {}
     if not rows:
-        return 0
+        return left_out
     ids = {server_id for server_id, _ in rows}
     known = _known(connection, ids)
     if any(at > now + AHEAD for names in known.values() for at in names.values()):
         ahead = sa.and_(metrics.c.server_id.in_(sorted(ids)), metrics.c.at > now + AHEAD)
         connection.execute(metrics.delete().where(ahead))
-    kept, left_out = [], 0
+    kept = []
     # In one order everywhere, so that two gateways never wait for each other's rows.
     for (server_id, name), row in sorted(rows.items()):
         names = known.get(server_id)
         if names is None:
             continue  # forgotten meanwhile
         if name not in names and len(names) >= MOST:
-            left_out += 1
+            left_out[server_id] = left_out.get(server_id, 0) + 1
             continue
         names[name] = row['at']
         kept.append(row)

@@ -75,7 +75,7 @@ def test_many_guests_at_once_and_what_is_too_much_is_counted(database):
     database.run(lambda c: guests.enroll(c, samples.guest(server_id=OTHER_ID)))
     many = [Metric(f'm{n}', n) for n in range(MOST + 2)]
     told = [(SERVER_ID, many, START), (OTHER_ID, [CPU], START), (OTHER_ID, [CPU], START + 1)]
-    assert database.run(lambda c: metrics.record_many(c, told, START + 2)) == 2
+    assert database.run(lambda c: metrics.record_many(c, told, START + 2)) == {SERVER_ID: 2}
     assert len(of_guest(database)) == MOST
     assert of_guest(database, OTHER_ID) == [
         Measured(OTHER_ID, 'CPUUtilization', 12.5, 'Percent', START + 1, START + 2)
