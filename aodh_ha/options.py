@@ -137,6 +137,16 @@ worker_opts: list[cfg.Opt] = [
     ),
 ]
 
+enrolment_opts: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'write_metadata',
+        default=True,
+        help='Whether a worker writes the credentials of guests that rules enrol into the metadata '
+        "of their servers. Not needed where Nova's vendordata brings them, and the guests can "
+        'reach the metadata service.',
+    ),
+]
+
 publisher_opts: list[cfg.Opt] = [
     cfg.StrOpt(
         'driver',
@@ -319,6 +329,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     'webhook': webhook_opts,
     'cloudwatch': cloudwatch_opts,
     'worker': worker_opts,
+    'enrolment': enrolment_opts,
     'publisher': publisher_opts,
     'budget': budget_opts,
     'guards': guards_opts,

@@ -1,6 +1,6 @@
 """The reconciler: compares what is with what should be, so that nothing hangs on one message.
 
-Five duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
+Six duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
 only its own part waiting.
 """
 
@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
+from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.clients.aodh import Aodh
 from aodh_ha.db import Database, cloudwatch
 from aodh_ha.duties import Duty
 from aodh_ha.reconciler.alarms import Alarms
+from aodh_ha.reconciler.enrolling import Enrolling
 from aodh_ha.reconciler.housekeeping import Housekeeping
 from aodh_ha.reconciler.incidents import Incidents
+from aodh_ha.reconciler.watching import Watching
 from aodh_ha.reconciler.whereabouts import Whereabouts
 from aodh_ha.recovery.cloud import Cloud
 
@@ -29,15 +32,18 @@ def duties(
     database: Database,
     cloud: Cloud,
     aodh: Aodh,
+    urls: CallbackURLs,
     clock: Callable[[], float] = time.time,
 ) -> list[Duty]:
-    """What a worker does besides recoveries, to be given to it."""
+    """What a worker does besides recoveries, to be given to it; ``urls`` for alarms it creates."""
     every: float = conf.worker.reconcile_interval
     often = min(every, OFTEN)
     return [
         Duty('reconciler', every, Alarms(conf, database, aodh).reconcile),
+        Duty('watching', often, Watching(database, aodh, urls, clock).look),
         Duty('whereabouts', often, Whereabouts(conf, database, cloud, aodh, clock).look),
         Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
+        Duty('enrolment_rules', every, Enrolling(conf, database, cloud, clock).look),
         Duty('service_failures', often, _service_failures(conf, database)),
         Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
     ]

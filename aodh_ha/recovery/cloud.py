@@ -29,6 +29,9 @@ class Cloud(Protocol):
     def servers_on(self, host: str) -> list[Server]:
         """Every server on a host, of all projects; those that Nova cannot show are left out."""
 
+    def servers_of(self, project_id: str | None) -> list[Server]:
+        """Every server of a project, None: of all; those that Nova cannot show are left out."""
+
     def instance_actions(self, server_id: str) -> list[InstanceAction]:
         """What was done to it, newest first."""
 

@@ -29,6 +29,7 @@ class Server:
     created_at: float = 0.0
     launched_at: float | None = None
     metadata: dict[str, str] = field(default_factory=dict, hash=False)
+    tags: frozenset[str] = frozenset()
     fault: str = ''
     """What Nova says went wrong, of a server in ERROR."""
 

@@ -135,6 +135,11 @@ class FakeNova:
         self._answer()
         return [s for s in self._servers.values() if s.host == host]
 
+    def servers_of(self, project_id: str | None) -> list[Server]:
+        """See Cloud."""
+        self._answer()
+        return [s for s in self._servers.values() if project_id in (None, s.project_id)]
+
     def instance_actions(self, server_id: str) -> list[InstanceAction]:
         """See Cloud."""
         self._answer()

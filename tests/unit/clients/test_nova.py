@@ -88,6 +88,17 @@ def test_servers_of_a_host_are_asked_for_of_all_projects(wire, nova):
     assert (asked.qs['all_tenants'], asked.qs['host']) == (['1'], ['host1'])
 
 
+def test_servers_of_a_project_come_with_their_tags(wire, nova):
+    wire.mock.get(f'{NOVA}/servers/detail', pages([shown(tags=['ha', 'x'])]))
+    (server,) = nova.servers_of('p' * 32)
+    assert server.tags == {'ha', 'x'}
+    asked, *_ = wire.sent('GET', '/v2.1/servers/detail')
+    assert (asked.qs['all_tenants'], asked.qs['project_id']) == (['1'], ['p' * 32])
+    wire.mock.get(f'{NOVA}/servers/detail', pages([shown()]))
+    assert [s.id for s in nova.servers_of(None)] == [SERVER]
+    assert 'project_id' not in wire.sent('GET', '/v2.1/servers/detail')[-1].qs
+
+
 def test_a_host_is_known_by_its_nova_compute(wire, nova):
     service = {
         'id': 'x',

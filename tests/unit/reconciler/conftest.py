@@ -1,6 +1,8 @@
 """A world for the reconciler: SQLite, a cloud and an Aodh in memory, a clock set by hand."""
 
+import base64
 import copy
+import pathlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -8,16 +10,17 @@ from types import SimpleNamespace
 import pytest
 
 from aodh_ha import reconciler
+from aodh_ha.callbacks import ALARM, TELEMETRY, CallbackURLs
 from aodh_ha.db import alarms, audit, guests, notifications, queue
-from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, OutcomeUnknown
 from aodh_ha.rules import alarm as rules
 from aodh_ha.rules.alarm import Alarm
 from aodh_ha.testing import START
 from tests import samples
 from tests.samples import PROJECT, SERVER_ID
 from tests.unit.recovery.conftest import World as EngineWorld
-from webhook.auth import ALARM, TELEMETRY, CallbackURLs
 
+MASTER_KEY = b'm' * 32
 PUBLIC_URL = 'http://ha.example.org:8787'
 ALARM_ID = '0a0a0a0a-0000-4000-8000-000000000001'
 CARRIER = '0b0b0b0b-0000-4000-8000-000000000001'
@@ -32,6 +35,8 @@ class FakeAodh:
         self.hidden = set()
         """Ids that the list leaves out."""
         self.refuse = ''
+        self.lost = False
+        """What is created is so, and its answer lost."""
 
     def list_all(self):
         self._answer()
@@ -50,6 +55,16 @@ class FakeAodh:
         self.alarms[alarm_id]['description'] = description
         self.alarms[alarm_id]['gnocchi_resources_threshold_rule']['resource_id'] = resource_id
 
+    def create(self, definition):
+        self._answer()
+        if self.refuse:
+            raise ActionRefused(self.refuse)
+        made = definition | {'alarm_id': str(uuid.uuid4()), 'enabled': True}
+        self.alarms[made['alarm_id']] = made | {'state_timestamp': World.iso(START)}
+        if self.lost:
+            raise OutcomeUnknown('Aodh: the answer was lost')
+        return copy.deepcopy(made)
+
     def delete(self, alarm_id):
         self.get(alarm_id)
         if self.refuse:
@@ -66,16 +81,22 @@ class World(EngineWorld):
 
     def __post_init__(self):
         super().__post_init__()
+        self.master_key_file = pathlib.Path(self.database.engine.url.database + '.key')
+        self.master_key_file.write_bytes(base64.urlsafe_b64encode(MASTER_KEY))
         self.aodh = FakeAodh()
         self.conf = SimpleNamespace(
-            webhook=SimpleNamespace(public_url=PUBLIC_URL),
+            webhook=SimpleNamespace(public_url=PUBLIC_URL, gateways=['http://gw1', 'http://gw2']),
+            secrets=SimpleNamespace(master_key_file=str(self.master_key_file)),
+            enrolment=SimpleNamespace(write_metadata=True),
             worker=SimpleNamespace(reconcile_interval=60.0, forget_after=600.0),
             guards=SimpleNamespace(storm_share=30.0, storm_window=60.0, storm_minimum=5),
             cloudwatch=SimpleNamespace(failure_period=300.0),
             database=SimpleNamespace(keep_events=30.0, keep_recoveries=90.0),
         )
         self.urls = CallbackURLs(b'k' * 32, PUBLIC_URL, 0, self.clock)
-        duties = reconciler.duties(self.conf, self.database, self.nova, self.aodh, self.clock)
+        duties = reconciler.duties(
+            self.conf, self.database, self.nova, self.aodh, self.urls, self.clock
+        )
         self.duties = {d.name: d.work for d in duties}
 
     def do(self, duty):

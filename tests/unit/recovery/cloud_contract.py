@@ -108,6 +108,12 @@ def test_a_host_is_up_and_has_its_servers(nova, server):
     assert server.id in [s.id for s in nova.servers_on(server.host)]
 
 
+def test_the_servers_of_a_project_are_found_and_of_all_projects(nova, server):
+    for project_id in (server.project_id, None):
+        assert server.id in [s.id for s in nova.servers_of(project_id)]
+    assert nova.servers_of('0' * 32) == []
+
+
 def test_a_host_that_does_not_exist_is_not_found_and_has_no_servers(nova):
     with pytest.raises(NotFound):
         nova.host('nowhere')

@@ -1,0 +1,122 @@
+"""Applies the enrolment rules to servers that exist already."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from aodh_ha import keys, opts
+from aodh_ha.db import Database, enrolment
+from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound, NotNow
+from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.enrolment import CREDENTIALS, Candidate, Rule, wish
+from aodh_ha.rules.evidence import Server
+
+LOG = logging.getLogger(__name__)
+
+ACTIVE = 'ACTIVE'
+"""Status of servers that are enrolled; one that is being built asks for itself as it boots."""
+
+BATCH = 50
+"""Guests that are enrolled in one look: each is a request to Nova."""
+
+CHUNK = 500
+
+
+class Enrolling:
+    """Enrols servers that a rule wants, and brings them their credentials."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._conf = conf
+        self._database = database
+        self._cloud = cloud
+        self._clock = clock
+        self._write: bool = conf.enrolment.write_metadata
+        self._gateways = opts.gateways(conf)
+        self._master_key: bytes | None = None
+        self._refused: dict[str, str] = {}
+        """Servers whose metadata Nova does not let us write, and why; told once."""
+
+    def look(self, now: float) -> None:
+        """Enrol some of those that are to be. Raises CloudAway, DatabaseAway."""
+        with self._database.read() as connection:
+            rules = enrolment.find(connection)
+        if not rules:
+            return
+        servers = self._candidates(rules)
+        self._refused = {k: v for k, v in self._refused.items() if k in servers}
+        # Those that were refused come last: they must not keep others out of the batch.
+        wanted = sorted(servers.values(), key=lambda s: (s.server_id in self._refused, s.server_id))
+        for server in wanted[:BATCH]:
+            self._enroll(server)
+
+    def _candidates(self, rules: list[Rule]) -> dict[str, Candidate]:
+        """Servers that rules want and that have no guest yet, by id."""
+        projects = {r.project_id or None for r in rules}
+        found: dict[str, Candidate] = {}
+        for project_id in [None] if None in projects else sorted(p for p in projects if p):
+            for server in self._cloud.servers_of(project_id):
+                candidate = _candidate(server)
+                if server.status == ACTIVE and wish(candidate, rules):
+                    found[server.id] = candidate
+        ids = sorted(found)
+        unknown: set[str] = set()
+        for start in range(0, len(ids), CHUNK):
+            with self._database.read() as connection:
+                unknown |= enrolment.unknown(connection, ids[start : start + CHUNK])
+        return {i: found[i] for i in ids if i in unknown}
+
+    def _enroll(self, server: Candidate) -> None:
+        """Bring the credentials first: a guest that never got any would be silent for ever."""
+        generation = enrolment.new_generation()
+        if not self._deliver(server.server_id, generation):
+            return
+        now = self._clock()
+        guest = self._database.run(lambda c: enrolment.enroll(c, server, now, generation))
+        if guest is None:
+            return
+        LOG.info('guest %s is enrolled by %s', guest.server_id, guest.enrolled_by)
+        if guest.generation != generation:
+            # Somebody else has enrolled it in between, and its key is another one.
+            self._deliver(server.server_id, guest.generation)
+
+    def _deliver(self, server_id: str, generation: int) -> bool:
+        if not self._write:
+            return True
+        if self._master_key is None:
+            self._master_key = keys.load_master_key(
+                self._conf.secrets.master_key_file, create=self._database.is_sqlite
+            )
+        key = keys.guest_key(self._master_key, server_id, generation)
+        values = (','.join(self._gateways), key, str(generation))
+        try:
+            self._cloud.set_metadata(server_id, dict(zip(CREDENTIALS, values, strict=True)))
+        except (NotFound, NotNow) as e:
+            LOG.info('server %s is enrolled later: %s', server_id, e.detail)
+            return False
+        except ActionRefused as e:
+            if self._refused.get(server_id) != e.detail:
+                LOG.warning(
+                    'server %s is not enrolled, though a rule wants it: its metadata cannot be '
+                    'written: %s',
+                    server_id,
+                    e.detail,
+                )
+            self._refused[server_id] = e.detail
+            return False
+        except AodhHAError as e:
+            LOG.warning('server %s is enrolled later: %s', server_id, e.detail)
+            return False
+        self._refused.pop(server_id, None)
+        return True
+
+
+def _candidate(server: Server) -> Candidate:
+    return Candidate(server.id, server.project_id, server.name, server.metadata, server.tags)
