@@ -92,6 +92,12 @@ campaign: $(STAMP) debian-packages ## workers killed at every boundary, on all t
 benchmarks: $(STAMP) ## speed and size, as ratios within one run
 	@$(PYTEST) -s tests/benchmarks
 
+# ---- the guest
+
+.PHONY: agent
+agent: ## build the agent into dist/: one file that runs, and a Debian package
+	@$(PYTHON) deploy/agent/build dist
+
 # ---- quality
 
 .PHONY: lint

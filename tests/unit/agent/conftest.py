@@ -208,6 +208,8 @@ def start(tmp_path: pathlib.Path) -> Iterator[Start]:
     yield begin
     for beater, _ in running:
         beater.stop()
+        for watch in beater.watches:
+            watch.stop()
     for _, thread in running:
         thread.join(2)
         assert not thread.is_alive()
