@@ -61,6 +61,10 @@ class InvalidPolicy(InvalidRequest):
     """The recovery policy is not valid"""
 
 
+class Gone(AodhHAError):
+    """This URL is void"""
+
+
 class DatabaseAway(AodhHAError):
     """The database does not answer"""
 

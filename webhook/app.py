@@ -8,6 +8,7 @@ from flask import Flask, Response, g, jsonify
 from oslo_config import cfg
 
 from aodh_ha import __version__, keys
+from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.db import Database
 from aodh_ha.exceptions import DatabaseAway
 from webhook import auth, errors
@@ -48,9 +49,7 @@ def create_app(
     name = f'webhook:{conf.worker.name}:{conf.webhook.port}'
     intake = Intake(database, name, clock, reachable)
     refusals = Refusals(database, clock)
-    urls = auth.CallbackURLs(
-        master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock
-    )
+    urls = CallbackURLs(master_key, conf.webhook.public_url, conf.webhook.callback_lifetime, clock)
     app = Flask('webhook')
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -1,93 +1,29 @@
-"""Who is calling: a guest by its signature, Aodh by the signed URL, an operator by Keystone."""
+"""Who is calling: an operator, by Keystone."""
 
 import json
 import logging
-import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import current_app, request
-from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from keystoneauth1 import exceptions as ksa
 from keystonemiddleware.auth_token import AuthProtocol
 from keystonemiddleware.auth_token._exceptions import InvalidToken, ServiceError
 from oslo_config import cfg
 from oslo_policy import policy as oslo_policy
 
-from aodh_ha import keys
-from aodh_ha.exceptions import BadSignature
 from aodh_ha.opts import SERVICE_GROUP
 from webhook import policies
-from webhook.errors import RETRY_AFTER, Forbidden, Gone, Unauthorized
+from webhook.errors import RETRY_AFTER, Forbidden, Unauthorized
 
 LOG = logging.getLogger(__name__)
 
 OPERATORS = 'aodh_ha.operators'
 """WSGI environ key set on requests that went through Keystone's middleware. Only there are
 the identity headers what Keystone said; elsewhere a caller could have sent them."""
-
-ALARM, TELEMETRY = 'alarm', 'telemetry'
-
-
-class _Signer(TimestampSigner):
-    """Itsdangerous' signer by our clock."""
-
-    def __init__(self, *args: Any, clock: Callable[[], float], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._clock = clock
-
-    def get_timestamp(self) -> int:
-        return int(self._clock())
-
-
-class CallbackURLs:
-    """Signs and reads the tokens in the URLs that are given to Aodh.
-
-    Aodh signs nothing, so the URL itself carries the identity. The kind is part of what is
-    signed: a telemetry URL can never be used to start a recovery.
-    """
-
-    def __init__(
-        self,
-        master_key: bytes,
-        public_url: str,
-        lifetime: float,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._secret = keys.signing_secret(master_key)
-        self._base = public_url.rstrip('/')
-        self._lifetime = lifetime or None
-        self._clock = clock
-
-    def _serializer(self, kind: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(
-            self._secret,
-            salt=f'aodh-ha-{kind}',
-            signer=_Signer,
-            signer_kwargs={'clock': self._clock},
-        )
-
-    def url(self, kind: str, alarm_id: str) -> str:
-        """The URL for an alarm's actions (``alarm`` or ``telemetry``)."""
-        path = 'alarms' if kind == ALARM else 'telemetry'
-        return f'{self._base}/v1/{path}/{self._serializer(kind).dumps(alarm_id)}'
-
-    def read(self, kind: str, token: str) -> str:
-        """The alarm's id; raises BadSignature for a forged token, Gone for an expired one."""
-        try:
-            max_age = int(self._lifetime) if self._lifetime else None
-            alarm_id = self._serializer(kind).loads(token[:1024], max_age=max_age)
-        except SignatureExpired:
-            raise Gone('the callback URL has expired; create the alarm anew') from None
-        except BadData:
-            raise BadSignature(
-                'the callback URL is not one that this service signed; use the URL that '
-                '"aodh-ha alarm create" put into the Aodh alarm'
-            ) from None
-        return str(alarm_id)
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,10 @@ class Forbidden(exc.AodhHAError):
     """Your roles do not allow this"""
 
 
-class Gone(exc.AodhHAError):
-    """This URL is void"""
-
-
 STATUS |= {
     Unauthorized: (401, 'unauthorized'),
     Forbidden: (403, 'forbidden'),
-    Gone: (410, 'gone'),
+    exc.Gone: (410, 'gone'),
 }
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from flask import current_app
 from oslo_config import cfg
 
+from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.db import Database
-from webhook.auth import CallbackURLs
 from webhook.intake import Intake
 from webhook.refusals import Refusals
 

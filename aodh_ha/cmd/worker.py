@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
-from aodh_ha import enrolment, notifier, opts, reconciler
+from aodh_ha import enrolment, keys, notifier, opts, reconciler
+from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.clients.aodh import Aodh
 from aodh_ha.clients.cloud import OpenStack
 from aodh_ha.clients.session import call_limit, service_session
@@ -65,11 +66,16 @@ def _duties(
     conf: cfg.ConfigOpts, database: Database, cloud: OpenStack, session: Session
 ) -> list[Duty]:
     aodh = Aodh(session, conf.aodh.region_name, conf.aodh.interface)
+    urls = CallbackURLs(
+        keys.load_master_key(conf.secrets.master_key_file),
+        conf.webhook.public_url,
+        conf.webhook.callback_lifetime,
+    )
     notifications = Notifier(conf, database, Hooks(conf))
     found = [
         Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm),
         Duty('notifications', notifier.INTERVAL, notifications.deliver),
-        *reconciler.duties(conf, database, cloud, aodh),
+        *reconciler.duties(conf, database, cloud, aodh, urls),
     ]
     publisher = direct_publisher(conf, database, session)
     if publisher:

@@ -11,6 +11,7 @@ from aodh_ha.db import audit, guests, models, policies
 from aodh_ha.db.models import enrolment_rules as table
 from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules import enrolment
+from aodh_ha.rules.alarm import TRIGGERS
 from aodh_ha.rules.enrolment import Candidate, Rule
 from aodh_ha.rules.guest import ENROLLED, PENDING, Guest
 
@@ -130,6 +131,7 @@ def enroll(
         group_name=wish.group_name,
         metadata_policy=wish.metadata_policy,
         enrolled_by=wish.enrolled_by,
+        to_watch=','.join(TRIGGERS),
     )
     policy = policies.of_guest(connection, guest)
     guest = replace(

@@ -105,6 +105,22 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
     return get(connection, guest.server_id), False
 
 
+def unwatched(connection: sa.Connection, limit: int) -> list[Guest]:
+    """Guests for which the service is to create an alarm; one of services once there are any."""
+    due = sa.or_(guests.c.to_watch.contains('heartbeat'), guests.c.services != '[]')
+    query = sa.select(guests).where(guests.c.status == ENROLLED, guests.c.to_watch != '', due)
+    rows = connection.execute(query.order_by(guests.c.enrolled_at).limit(limit)).all()
+    return [_guest(r) for r in rows]
+
+
+def watched(connection: sa.Connection, guest: Guest, trigger: str) -> None:
+    """Record that the guest has its alarm for this trigger."""
+    row = connection.execute(sa.select(guests.c.to_watch).where(_is(guest.server_id))).first()
+    left = [t for t in row.to_watch.split(',') if t != trigger] if row else []
+    values = {'to_watch': ','.join(left)}
+    connection.execute(guests.update().where(_is(guest.server_id)).values(values))
+
+
 def put(connection: sa.Connection, guest: Guest) -> None:
     """Write a guest, in the place of one that was never confirmed."""
     values = asdict(guest) | {'services': json.dumps([asdict(s) for s in guest.services])}

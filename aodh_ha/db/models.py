@@ -42,6 +42,8 @@ guests = sa.Table(
     sa.Column('previous_until', TIME, nullable=False, default=0),
     # Who asked for it: 'user', 'metadata', or 'rule NAME'.
     sa.Column('enrolled_by', sa.String(80), nullable=False, default='user'),
+    # Triggers, separated by commas, for which the service itself is still to create an alarm.
+    sa.Column('to_watch', sa.String(32), nullable=False, default=''),
     sa.Column('interval', TIME, nullable=False),
     sa.Column('missed_limit', sa.Integer, nullable=False),
     sa.Column('boot_grace', TIME, nullable=False),

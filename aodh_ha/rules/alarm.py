@@ -1,5 +1,6 @@
 """What an Aodh alarm is to this project, and what its notification says."""
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,10 @@ TRIGGERS = {'heartbeat': MISSED, 'service': SERVICE_FAILURES}
 """What an alarm watches: the meter behind each trigger of a recovery."""
 
 MAX_TEXT = 2000
+
+
+DEFAULT_FAILURES = 3
+"""Failed checks of a service from which on its alarm fires, unless it is said otherwise."""
 
 
 def archive_policy(meter: str) -> str:
@@ -106,6 +111,26 @@ def why_not_recover(
     if missed < limit:
         return f'{missed} heartbeats missed, fewer than {limit}: it is heard again'
     return ''
+
+
+def new(guest: Guest, trigger: str, threshold: int, now: float) -> Alarm:
+    """An alarm for a guest that no Aodh alarm carries yet."""
+    return Alarm(
+        id=str(uuid.uuid4()),
+        project_id=guest.project_id,
+        server_id=guest.server_id,
+        trigger=trigger,
+        threshold=threshold,
+        aodh_alarm_id=None,
+        state=OK,
+        state_at=None,
+        created_at=now,
+    )
+
+
+def default_threshold(guest: Guest, trigger: str) -> int:
+    """Missed heartbeats, or failed checks, from which on the alarm fires."""
+    return guest.missed_limit if trigger == 'heartbeat' else DEFAULT_FAILURES
 
 
 def description(guest: Guest, trigger: str, threshold: int) -> str:

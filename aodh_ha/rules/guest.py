@@ -53,6 +53,9 @@ class Guest:
     previous_until: float = 0.0
     enrolled_by: str = 'user'
     """Who asked for it: ``user``, ``metadata`` (its server's), or ``rule NAME``."""
+    to_watch: str = ''
+    """Triggers, separated by commas, for which the service itself is still to create an alarm:
+    nobody else will for a guest that nobody enrolled."""
 
     def accepts(self, generation: int, now: float) -> bool:
         """Whether the key of this generation is good: the newest, or one that was not ended."""

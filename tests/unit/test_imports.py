@@ -25,21 +25,22 @@ ALLOWED = {
     'aodh_ha.db': BELOW_DB,
     'aodh_ha.clients': BELOW_DB,
     'aodh_ha.publishers': BELOW_PUBLISHERS,
+    'aodh_ha.callbacks': {'aodh_ha.exceptions', 'aodh_ha.rules', 'aodh_ha.keys'},
     'aodh_ha.recovery': BELOW_RECOVERY,
     'aodh_ha.testing': BELOW_WORKER,
     'aodh_ha.duties': BELOW_DB | {'aodh_ha.db'},
     'aodh_ha.enrolment': BELOW_WORKER,
     'aodh_ha.notifier': BELOW_WORKER,
-    'aodh_ha.reconciler': BELOW_WORKER | {'aodh_ha.duties'},
+    'aodh_ha.reconciler': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.callbacks'},
     'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.reconciler', 'aodh_ha.keys'},
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler'},
     # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
     'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.servers'},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.
-    'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys'},
+    'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys', 'aodh_ha.callbacks'},
     'aodh_ha.cmd': BELOW_WORKER
     | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc', 'aodh_ha.keys', 'webhook'}
-    | {'aodh_ha.duties', 'aodh_ha.enrolment', 'aodh_ha.notifier'},
+    | {'aodh_ha.duties', 'aodh_ha.enrolment', 'aodh_ha.notifier', 'aodh_ha.callbacks'},
 }
 
 # Libraries that have one place, and that place.

@@ -1,19 +1,19 @@
 """/v1/alarms: the operators' alarms, and the door that Aodh's notifier comes through."""
 
 import re
-import uuid
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify
 
+from aodh_ha.callbacks import ALARM, TELEMETRY
 from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
-from aodh_ha.exceptions import Conflict, InvalidRequest, NotFound
+from aodh_ha.exceptions import Conflict, Gone, InvalidRequest, NotFound
 from aodh_ha.rules import alarm as rules
 from aodh_ha.rules.alarm import Alarm, Notification
 from aodh_ha.rules.guest import ENROLLED
-from webhook.auth import ALARM, TELEMETRY, caller, scope
-from webhook.errors import Gone
+from webhook.auth import caller, scope
 from webhook.state import state
 from webhook.v1 import fields
 
@@ -187,29 +187,11 @@ def create() -> tuple[Response, int]:
         guest = guests.get(connection, server_id, project_id)
         if guest.status != ENROLLED:
             raise Conflict(f'the guest is {guest.status}: {guest.status_reason or "wait a second"}')
-        default = guest.missed_limit if trigger == 'heartbeat' else 3
+        default = rules.default_threshold(guest, trigger)
         threshold = fields.whole(data, 'threshold', default, 1, 1000)
-        alarm = Alarm(
-            id=str(uuid.uuid4()),
-            project_id=guest.project_id,
-            server_id=server_id,
-            trigger=trigger,
-            threshold=threshold,
-            aodh_alarm_id=None,
-            state=rules.OK,
-            state_at=None,
-            created_at=here.clock(),
-            name=name,
-        )
+        alarm = replace(rules.new(guest, trigger, threshold, here.clock()), name=name)
         alarms.add(connection, alarm)
-        definition = rules.definition(
-            guest,
-            trigger,
-            threshold,
-            here.urls.url(ALARM, alarm.id),
-            here.urls.url(TELEMETRY, alarm.id),
-        )
-        return {'alarm': view(alarm), 'definition': definition}
+        return {'alarm': view(alarm), 'definition': here.urls.definition(guest, alarm)}
 
     return jsonify(here.database.run(work)), 201
 

@@ -3,6 +3,7 @@
 import base64
 import copy
 import pathlib
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace

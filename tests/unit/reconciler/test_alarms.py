@@ -2,6 +2,7 @@
 
 import pytest
 
+from aodh_ha.callbacks import ALARM, TELEMETRY
 from aodh_ha.db import alarms, guests, models, queue
 from aodh_ha.exceptions import CloudAway
 from aodh_ha.reconciler import alarms as module
@@ -9,7 +10,6 @@ from aodh_ha.rules.recovery import FAILED, LEFT_ALONE, RECOVERED
 from aodh_ha.testing import START
 from tests.samples import LADDER, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
 from tests.unit.reconciler.conftest import ALARM_ID, CARRIER, PUBLIC_URL
-from webhook.auth import ALARM, TELEMETRY
 
 
 def fire(world, **values):

@@ -168,6 +168,7 @@ def upgrade() -> None:
         sa.Column('oldest_generation', sa.BigInteger(), nullable=False),
         sa.Column('previous_until', sa.Double(), nullable=False),
         sa.Column('enrolled_by', sa.String(length=80), nullable=False),
+        sa.Column('to_watch', sa.String(length=32), nullable=False),
         sa.Column('interval', sa.Double(), nullable=False),
         sa.Column('missed_limit', sa.Integer(), nullable=False),
         sa.Column('boot_grace', sa.Double(), nullable=False),
