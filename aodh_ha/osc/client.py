@@ -106,6 +106,23 @@ class Client:
         """Forget a guest and our side of its alarms."""
         self._request('DELETE', f'guests/{quote(server_id, safe="")}')
 
+    # ---- enrolment rules
+
+    def enrolment_rules(self, *, all_projects: bool = False) -> list[Object]:
+        """The rules that are for the project's servers, the operator's last."""
+        query = _query(all_projects=all_projects)
+        return list(self._request('GET', f'enrolment-rules{query}')['enrolment_rules'])
+
+    def create_enrolment_rule(self, *, operator: bool = False, **values: Any) -> Object:
+        """Have servers enrolled by themselves; what is None is left out."""
+        given = {k: v for k, v in values.items() if v is not None}
+        path = f'enrolment-rules{_scope(operator)}'
+        return dict(self._request('POST', path, given)['enrolment_rule'])
+
+    def delete_enrolment_rule(self, rule_id: str) -> None:
+        """Delete a rule; guests that it has enrolled stay so."""
+        self._request('DELETE', _one('enrolment-rules', rule_id))
+
     # ---- alarms
 
     def alarms(self, server_id: str | None = None) -> Iterator[Object]:
@@ -116,11 +133,15 @@ class Client:
         """One alarm of ours."""
         return dict(self._request('GET', f'alarms/{quote(alarm_id, safe="")}')['alarm'])
 
-    def create_alarm(self, server_id: str, trigger: str, threshold: int | None) -> Object:
+    def create_alarm(
+        self, server_id: str, trigger: str, threshold: int | None, name: str | None = None
+    ) -> Object:
         """``alarm`` (ours) and the ``definition`` to create in Aodh."""
         body: Object = {'server_id': server_id, 'trigger': trigger}
         if threshold is not None:
             body['threshold'] = threshold
+        if name:
+            body['name'] = name
         # The definition has the signed callback URLs.
         return self._request('POST', 'alarms', body, log=False)
 

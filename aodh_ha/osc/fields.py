@@ -180,6 +180,19 @@ class Matching(FormattableColumn[Object]):
         return '; '.join(named) or '-'
 
 
+class Conditions(FormattableColumn[Object]):
+    """What a server must be like for a rule to enrol it."""
+
+    def human_readable(self) -> str:
+        """Each condition, or that there is none."""
+        metadata = self._value.get('metadata') or {}
+        pairs = [f'{key}={value}' if value else key for key, value in metadata.items()]
+        named = [f'tag: {self._value["tag"]}' if self._value.get('tag') else '']
+        named += [f'metadata: {p}' for p in pairs]
+        named += [f'name: {self._value["server_name"]}' if self._value.get('server_name') else '']
+        return '; '.join(n for n in named if n) or '(every server)'
+
+
 class Recoveries(Lines):
     """Recoveries, as parts of something."""
 

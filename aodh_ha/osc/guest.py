@@ -11,6 +11,7 @@ from aodh_ha.exceptions import AodhHAError, Conflict, NotFound
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import delete_alarm
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.rules.enrolment import CREDENTIALS, ENROLL, OPT_OUT, POLICY
 
 Object = dict[str, Any]
 
@@ -18,7 +19,7 @@ WAIT = 30.0
 """Seconds until a pending guest is given up on; a worker looks about once a second."""
 POLL = 0.5
 
-METADATA = ('aodh_ha_gateways', 'aodh_ha_key', 'aodh_ha_generation')
+METADATA = CREDENTIALS
 """As the agent reads them from Nova's metadata service or the config drive."""
 
 
@@ -207,8 +208,14 @@ class ForgetGuest(Command):
             delete_alarm(self.api, self.aodh, alarm)
         self.api.forget_guest(guest['id'])
         try:
-            present = self.servers.metadata_keys(guest['id']) & set(METADATA)
-            self.servers.delete_metadata(guest['id'], present)
+            found = self.servers.metadata_keys(guest['id'])
+            self.servers.delete_metadata(guest['id'], found & set(METADATA))
+            if found & {ENROLL, POLICY}:
+                self.warn(
+                    f"{guest['id']} is forgotten, but its server's metadata ask for enrolment "
+                    f'({", ".join(sorted(found & {ENROLL, POLICY}))}): it is enrolled again as '
+                    f'soon as Nova is asked for its metadata; {OPT_OUT}=true there prevents that'
+                )
         except NotFound:
             pass  # the server is gone, and its metadata with it
         except AodhHAError as e:
