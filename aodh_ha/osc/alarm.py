@@ -46,6 +46,9 @@ class CreateAlarm(ShowOne):
             help="Heartbeats missed, or failed checks of a service (default: the guest's limit, 3)",
         )
         parser.add_argument(
+            '--name', help='What a template calls it: "cfn-push-stats --watch NAME" in the guest'
+        )
+        parser.add_argument(
             '--severity', choices=SEVERITIES, help='As Aodh shows it (default: critical)'
         )
         return parser
@@ -53,7 +56,9 @@ class CreateAlarm(ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
         """Create ours, then Aodh's, then link them; what does not end well is taken back."""
         guest = self.api.find_guest(parsed_args.guest)
-        answer = self.api.create_alarm(guest['id'], parsed_args.on, parsed_args.threshold)
+        answer = self.api.create_alarm(
+            guest['id'], parsed_args.on, parsed_args.threshold, parsed_args.name
+        )
         alarm, definition = answer['alarm'], answer['definition']
         if parsed_args.severity:
             definition['severity'] = parsed_args.severity

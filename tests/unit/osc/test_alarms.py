@@ -47,6 +47,8 @@ def test_an_alarm_is_created_here_then_in_aodh_then_linked(creating, run):
         'service',
         '--threshold',
         '5',
+        '--name',
+        'ServiceFailureAlarm',
         '--severity',
         'low',
         '-f',
@@ -55,6 +57,7 @@ def test_an_alarm_is_created_here_then_in_aodh_then_linked(creating, run):
     assert result.code == 0
     assert creating.create.last_request.json() == {
         'server_id': SERVER, 'trigger': 'service', 'threshold': 5,
+        'name': 'ServiceFailureAlarm',
     }  # fmt: skip
     assert creating.carrier.last_request.json() == {
         'name': 'aodh-ha heartbeat web',
