@@ -23,11 +23,12 @@ USAGE = """usage: aodh-ha-agent [--config FILE] [--verbose] [--check] [--version
 Sends signed heartbeats from this guest, and restarts its services. Settings, of
 which the first one counts: the environment (AODH_HA_GATEWAYS, AODH_HA_GUEST,
 AODH_HA_KEY, AODH_HA_GENERATION, AODH_HA_INTERVAL, AODH_HA_STATE_DIR,
-AODH_HA_METADATA, AODH_HA_CA_FILE), FILE (or AODH_HA_CONFIG, or
-/etc/aodh-ha/agent.conf), the server's metadata, its vendor data. With --check
-the settings are read and nothing else is done. FILE is read again when it has
-changed, and on SIGHUP. `push` gives the running agent a value to send, see
-`aodh-ha-agent push --help`.
+AODH_HA_METADATA, AODH_HA_CA_FILE, AODH_HA_STATISTICS,
+AODH_HA_STATISTICS_INTERVAL, AODH_HA_DISKS, AODH_HA_HAPROXY), FILE (or
+AODH_HA_CONFIG, or /etc/aodh-ha/agent.conf), the server's metadata, its vendor
+data. With --check the settings are read and nothing else is done. FILE is read
+again when it has changed, and on SIGHUP. `push` gives the running agent a value
+to send, see `aodh-ha-agent push --help`.
 """
 LOOK_EVERY = 2.0  # seconds between two looks at the settings' file
 ENDING = (signal.SIGTERM, signal.SIGINT)
