@@ -92,6 +92,12 @@ class Nova:
         found = _read(lambda: self._client.servers.list(search_opts=wanted, limit=-1))
         return [_server(raw) for raw in (s.to_dict() for s in found) if not _partial(raw)]
 
+    def deleted(self, server_id: str) -> bool:
+        """Whether the server was deleted; not after "nova-manage db archive_deleted_rows"."""
+        wanted = {'all_tenants': 1, 'deleted': 'True', 'uuid': server_id}
+        found = _read(lambda: self._client.servers.list(search_opts=wanted))
+        return any(s.id == server_id and s.status == 'DELETED' for s in found)
+
     def disks(self, server_id: str) -> Disks:
         """A server's disks and what else Nova gave it."""
         raw = self._raw(server_id)

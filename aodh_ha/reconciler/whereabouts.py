@@ -25,8 +25,9 @@ PATIENCE = 3
 """Guests that the cloud does not answer about, after which the others wait for the next look."""
 
 FEW, SHARE = 5, 0.3
-"""So many guests, or this share of all, may lose their servers at once and be forgotten. More
-look like a Nova that is not the one they were enrolled with."""
+"""So many guests, or this share of all, may lose their servers at once and be forgotten without
+Nova's remembering that they were deleted. More look like a Nova that is not the one they were
+enrolled with."""
 
 
 class Whereabouts:
@@ -49,6 +50,8 @@ class Whereabouts:
         self._gone: dict[str, float] = {}
         """Servers that Nova does not know, and since when. Not kept over a restart: the grace
         begins anew then."""
+        self._deleted: set[str] = set()
+        """Of these, those that Nova remembers: no other Nova would."""
         self._told = False
 
     def look(self, now: float) -> None:
@@ -73,7 +76,10 @@ class Whereabouts:
         try:
             server = self._cloud.server(guest.server_id)
         except NotFound:
-            self._gone.setdefault(guest.server_id, self._clock())
+            if guest.server_id not in self._gone:
+                if self._cloud.deleted(guest.server_id):
+                    self._deleted.add(guest.server_id)
+                self._gone[guest.server_id] = self._clock()
             self._record(guest)
             return
         self._gone.pop(guest.server_id, None)
@@ -105,12 +111,14 @@ class Whereabouts:
             known = guests.count(connection, status=ENROLLED)
             still = guests.names(connection, set(self._gone))
         self._gone = {i: since for i, since in self._gone.items() if i in still}
-        if len(self._gone) > max(FEW, SHARE * known):
-            self._doubt(known, now)
-            return
-        self._told = False
+        self._deleted &= self._gone.keys()
+        vanished = len(self._gone) - len(self._deleted)
+        doubtful = vanished > max(FEW, SHARE * known)
+        if doubtful:
+            self._doubt(vanished, known, now)
+        self._told = doubtful
         for server_id, since in list(self._gone.items()):
-            if now - since < self._forget_after:
+            if now - since < self._forget_after or (doubtful and server_id not in self._deleted):
                 continue
             carriers = self._database.run(lambda c, i=server_id: forget(c, i, now))  # type: ignore[misc]
             if carriers is None:
@@ -119,16 +127,15 @@ class Whereabouts:
             for aodh_alarm_id in carriers:
                 self._delete(aodh_alarm_id)
 
-    def _doubt(self, known: int, now: float) -> None:
+    def _doubt(self, vanished: int, known: int, now: float) -> None:
         if self._told:
             return
         message = (
-            f'Nova does not know {len(self._gone)} of the servers of {known} guests. None of them '
+            f'Nova does not know {vanished} of the servers of {known} guests. None of them '
             'is forgotten: see whether [nova] and [service_credentials] name the right cloud; '
             'where the servers were deleted, use "aodh-ha guest forget"'
         )
         self._database.run(lambda c: notifications.add(c, now, 'servers', message))
-        self._told = True
 
     def _delete(self, aodh_alarm_id: str) -> None:
         try:

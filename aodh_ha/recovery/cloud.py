@@ -32,6 +32,9 @@ class Cloud(Protocol):
     def servers_of(self, project_id: str | None) -> list[Server]:
         """Every server of a project, None: of all; those that Nova cannot show are left out."""
 
+    def deleted(self, server_id: str) -> bool:
+        """Whether Nova remembers that the server was deleted; not for ever."""
+
     def instance_actions(self, server_id: str) -> list[InstanceAction]:
         """What was done to it, newest first."""
 

@@ -49,6 +49,7 @@ class FakeNova:
         self._clock = clock
         self._user_id = user_id
         self._servers: dict[str, Server] = {}
+        self._deleted: set[str] = set()
         self._log: dict[str, list[InstanceAction]] = {}
         self._numbers = itertools.count(1)
         self.away = False
@@ -99,6 +100,7 @@ class FakeNova:
         """Delete a server; Nova knows nothing of it any more."""
         del self._servers[server_id]
         del self._log[server_id]
+        self._deleted.add(server_id)
 
     def others(self, server_id: str, action: str, user_id: str | None = 'its-owner') -> str:
         """Somebody else does something to a server; returns the request id.
@@ -139,6 +141,11 @@ class FakeNova:
         """See Cloud."""
         self._answer()
         return [s for s in self._servers.values() if project_id in (None, s.project_id)]
+
+    def deleted(self, server_id: str) -> bool:
+        """See Cloud."""
+        self._answer()
+        return server_id in self._deleted
 
     def instance_actions(self, server_id: str) -> list[InstanceAction]:
         """See Cloud."""

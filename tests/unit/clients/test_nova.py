@@ -99,6 +99,16 @@ def test_servers_of_a_project_come_with_their_tags(wire, nova):
     assert 'project_id' not in wire.sent('GET', '/v2.1/servers/detail')[-1].qs
 
 
+def test_nova_remembers_a_server_that_was_deleted(wire, nova):
+    wire.mock.get(f'{NOVA}/servers/detail', json={'servers': [shown(status='DELETED')]})
+    assert nova.deleted(SERVER)
+    asked, *_ = wire.sent('GET', '/v2.1/servers/detail')
+    # novaclient sends what is asked for; the mock has it in lower case.
+    assert (asked.qs['deleted'], asked.qs['uuid']) == (['true'], [SERVER])
+    wire.mock.get(f'{NOVA}/servers/detail', json={'servers': []})
+    assert not nova.deleted(SERVER)
+
+
 def test_a_host_is_known_by_its_nova_compute(wire, nova):
     service = {
         'id': 'x',

@@ -190,6 +190,20 @@ def test_a_nova_that_suddenly_knows_hardly_any_server_makes_nobody_forgotten(wor
     assert [exists(world, i) for i in ids(FEW + 1)] == [False, False] + [True] * (FEW - 1)
 
 
+def test_a_fleet_that_was_deleted_is_forgotten_however_many_they_are(world):
+    for server_id in ids(2 * FEW):
+        world.add_guest(server_id)
+        world.nova.add(server_id, PROJECT)
+    world.do('whereabouts')
+    for server_id in ids(2 * FEW)[1:]:
+        world.nova.delete(server_id)
+    for _ in range(13):
+        world.clock.advance(60)
+        world.do('whereabouts')
+    assert [exists(world, i) for i in ids(2 * FEW)] == [True] + [False] * (2 * FEW - 1)
+    assert world.notifications() == []
+
+
 def test_what_nova_does_not_answer_about_is_not_gone(world):
     world.nova.away = True
     for _ in range(15):

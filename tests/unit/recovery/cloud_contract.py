@@ -114,6 +114,11 @@ def test_the_servers_of_a_project_are_found_and_of_all_projects(nova, server):
     assert nova.servers_of('0' * 32) == []
 
 
+def test_a_server_that_is_there_or_never_was_is_not_deleted(nova, server):
+    assert not nova.deleted(server.id)
+    assert not nova.deleted('00000000-0000-4000-8000-00000000dead')
+
+
 def test_a_host_that_does_not_exist_is_not_found_and_has_no_servers(nova):
     with pytest.raises(NotFound):
         nova.host('nowhere')
