@@ -405,6 +405,7 @@ def test_a_guest_is_shown_as_the_contract_says(quick):
         'enrolled_by': 'user',
         'previous_until': None,
         'refusals': [],
+        'metrics': [],
     }
     assert [e['kind'] for e in found['events']] == ['enrolled']
     quick.clock.advance(100)  # nobody listens
