@@ -47,6 +47,15 @@ def get(connection: sa.Connection, server_id: str, project_id: str | None = None
     return _guest(row)
 
 
+_MANY = sa.select(guests).where(guests.c.server_id.in_(sa.bindparam('ids', expanding=True)))
+
+
+def get_many(connection: sa.Connection, server_ids: Sequence[str]) -> dict[str, Guest]:
+    """These guests by id, as far as they are enrolled, pending or refused."""
+    rows = connection.execute(_MANY, {'ids': server_ids}).all()
+    return {r.server_id: _guest(r) for r in rows}
+
+
 def find(
     connection: sa.Connection,
     project_id: str | None = None,
@@ -106,9 +115,15 @@ def enroll(connection: sa.Connection, guest: Guest) -> tuple[Guest, bool]:
 
 
 def unwatched(connection: sa.Connection, limit: int) -> list[Guest]:
-    """Guests for which the service is to create an alarm; one of services once there are any."""
+    """Guests for which the service is to create an alarm; one of services once there are any.
+
+    Not for one that was never heard: a rule enrols servers that have no agent, too, and none of
+    them may be rebooted for that.
+    """
     due = sa.or_(guests.c.to_watch.contains('heartbeat'), guests.c.services != '[]')
-    query = sa.select(guests).where(guests.c.status == ENROLLED, guests.c.to_watch != '', due)
+    heard = guests.c.last_seen.is_not(None)
+    wanted = sa.and_(guests.c.status == ENROLLED, guests.c.to_watch != '')
+    query = sa.select(guests).where(wanted, heard, due)
     rows = connection.execute(query.order_by(guests.c.enrolled_at).limit(limit)).all()
     return [_guest(r) for r in rows]
 

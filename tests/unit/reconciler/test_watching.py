@@ -42,6 +42,17 @@ def test_a_guest_that_nobody_enrolled_has_an_alarm_in_its_own_project(world):
     assert to_watch(world) == 'service', 'which it may have yet'
 
 
+def test_who_was_never_heard_has_no_alarm_before_it_is(world):
+    """A rule enrols servers without an agent, too; nobody is to reboot them."""
+    enrolled(world, services='[]', last_seen=None)
+    world.clock.advance(3600)
+    world.do('watching')
+    assert world.aodh.alarms == {}
+    world.beat()
+    world.do('watching')
+    assert [a.trigger for a in ours(world)] == ['heartbeat', 'service']
+
+
 def test_once_it_has_services_they_have_an_alarm_too(world):
     enrolled(world, services='[]')
     world.do('watching')
