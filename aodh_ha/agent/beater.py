@@ -231,6 +231,8 @@ class Beater:
         """It has reached the gateway, or will never be taken."""
         if self._events and sent.events:
             self._events.told([str(e['id']) for e in sent.events])
+            if self._events.left:
+                self._alarm.ring()  # the others are not left waiting for an interval each
         if self.outbox and sent.metrics:
             self.outbox.told(sent.metrics)
 

@@ -70,6 +70,11 @@ class Events:
             told['detail'] = detail
         return told
 
+    @property
+    def left(self) -> bool:
+        """Whether there are any that were not told."""
+        return bool(self._events)
+
     def told(self, ids: 'list[str]') -> None:
         """A gateway has heard of these."""
         with self._lock:

@@ -9,6 +9,7 @@ from .config import ConfigError, Settings, split
 from .transport import TransportError, exchange
 
 LOOK_AGAIN = 10.0  # seconds at least between two looks for a newer key
+PATIENCE, LONGEST_PATIENCE = 2.0, 60.0
 LIMIT = 1 << 20  # bytes of a metadata document
 VENDOR = 'vendor_data2.json'  # lies beside meta_data.json
 
@@ -40,6 +41,7 @@ class Source:
         self._found = []  # type: list[dict[str, str]]  # what the metadata told
         self._newest = ''  # generation, as a gateway tells it
         self._looked = time.monotonic() - LOOK_AGAIN
+        self._patience = 0.0  # seconds between two looks for a first key
         try:
             self._identity = self._merge()
         except ValueError as e:
@@ -63,7 +65,12 @@ class Source:
 
     def current(self) -> 'Identity | None':
         """The identity as far as known; None as long as the guest is not enrolled."""
-        if self._identity is None or self._stat() != self._stamp:
+        if self._stat() != self._stamp:
+            self.reload()
+        elif self._identity is None and time.monotonic() - self._looked >= self._patience:
+            # More and more seldom: each look at vendor data is a request to Nova, and of Nova's
+            # to a gateway, and a guest that nobody enrols looks for ever.
+            self._patience = min(LONGEST_PATIENCE, max(PATIENCE, self._patience * 1.5))
             self.reload()
         return self._identity
 

@@ -115,6 +115,18 @@ def test_events_that_the_gateway_takes_for_wrong_do_not_silence_the_guest(
     other.server_close()
 
 
+def test_many_events_are_told_soon(make_gateway: Any, start: Start) -> None:
+    gateway: Gateway = make_gateway(interval=3600.0)
+    beater = start(gateway)
+    wait_for(lambda: gateway.beats)
+    beater._events = Events('', 'boot-1', LOG)
+    for _ in range(3 * AT_ONCE):
+        beater._events.add('web', 'ok')
+    beater.changed()
+    wait_for(lambda: not beater._events.left)
+    assert len(gateway.beats) >= 4
+
+
 def test_heartbeats_that_do_not_move_are_stuck(
     gateway: Gateway, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

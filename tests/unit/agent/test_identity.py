@@ -166,3 +166,26 @@ def test_senseless_metadata_enrol_nobody(drive: Drive, document: Any) -> None:
     drive.write('meta_data.json', document)
     drive.write('vendor_data2.json', document)
     assert source(drive.path, gateways='http://x').current() is None
+
+
+def test_who_is_not_enrolled_asks_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(identity, 'time', type('Time', (), {'monotonic': lambda: now[0]}))
+    asked: list[str] = []
+    served: list[dict[str, Any]] = [{'uuid': 'guest'}]
+
+    def reply(path: str, *_: Any) -> tuple[int, bytes, dict[str, str]]:
+        asked.append(path)
+        return 200, json.dumps(served[0]).encode(), {}
+
+    server = serve(reply)
+    found = source(server.url + '/latest/meta_data.json')
+    for _ in range(300):  # ten minutes
+        assert found.current() is None
+        now[0] += 2
+    assert 20 < len(asked) < 50  # of two documents
+    served[0] = {'uuid': 'guest', 'meta': credentials('m')}
+    now[0] += 60
+    assert known(found)[1] == 'm'
+    server.shutdown()
+    server.server_close()
