@@ -9,6 +9,7 @@ from oslo_config import cfg
 from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.db import Database
 from webhook.intake import Intake
+from webhook.lookup import Lookup
 from webhook.refusals import Refusals
 
 
@@ -23,6 +24,7 @@ class State:
     intake: Intake
     refusals: Refusals
     clock: Callable[[], float]
+    lookup: Lookup
 
 
 def state() -> State:

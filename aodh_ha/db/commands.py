@@ -8,7 +8,7 @@ guest carries a command out once however often it is handed.
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,29 @@ def pending(connection: sa.Connection, server_id: str, now: float) -> list[Comma
         .limit(AT_ONCE)
     )
     return [_command(r) for r in connection.execute(query).all()]
+
+
+_PENDING = (
+    sa.select(commands)
+    .where(
+        commands.c.server_id.in_(sa.bindparam('ids', expanding=True)),
+        commands.c.status.in_(OPEN),
+        commands.c.expires_at > sa.bindparam('now'),
+    )
+    .order_by(commands.c.created_at, commands.c.id)
+)
+
+
+def pending_of(
+    connection: sa.Connection, server_ids: Sequence[str], now: float
+) -> dict[str, list[Command]]:
+    """As ``pending`` for many guests; those for whom nothing waits are left out."""
+    found: dict[str, list[Command]] = {}
+    for row in connection.execute(_PENDING, {'ids': server_ids, 'now': now}):
+        mine = found.setdefault(row.server_id, [])
+        if len(mine) < AT_ONCE:
+            mine.append(_command(row))
+    return found
 
 
 def handed(connection: sa.Connection, ids: Iterable[str], now: float) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, request
 
 from aodh_ha import keys
-from aodh_ha.db import audit, commands, guests
+from aodh_ha.db import audit, commands
 from aodh_ha.db.commands import Command
 from aodh_ha.db.guests import Beat
 from aodh_ha.db.refusals import NOBODY
@@ -79,9 +79,7 @@ def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest, list[Command]]
         here.refusals.count(claim.guest, 'bad_signature', request.remote_addr)
         raise
     try:
-        with here.database.read() as connection:
-            guest = guests.get(connection, claim.guest)
-            waiting = commands.pending(connection, claim.guest, here.clock())
+        guest, waiting = here.lookup.find(claim.guest)
     except NotFound:
         here.refusals.count(claim.guest, 'not_enrolled', request.remote_addr)
         raise BadSignature('this guest is not enrolled (any more); enrol it') from None
