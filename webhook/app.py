@@ -14,7 +14,6 @@ from aodh_ha.exceptions import DatabaseAway
 from webhook import auth, errors
 from webhook.cloudwatch.door import open_bridge
 from webhook.intake import Intake
-from webhook.lookup import Lookup
 from webhook.refusals import Refusals
 from webhook.state import State, state
 from webhook.v1 import (
@@ -37,11 +36,13 @@ def create_app(
     conf: cfg.ConfigOpts,
     clock: Callable[[], float] = time.time,
     reachable: Callable[[], bool] = lambda: True,
+    bridge_reachable: Callable[[], bool] = lambda: True,
 ) -> Flask:
     """The application, by this configuration; raises ConfigurationError.
 
     The database may be away: then everything answers 503 until it is back. ``reachable``
     tells whether requests get through to us; only then do we count as listening.
+    ``bridge_reachable`` likewise to the CloudWatch bridge's port.
     """
     database = Database(conf.database.connection)
     # On several hosts each would make a key of its own.
@@ -54,9 +55,7 @@ def create_app(
     app = Flask('webhook')
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions['aodh_ha'] = State(
-        conf, database, master_key, urls, intake, refusals, clock, Lookup(database, clock)
-    )
+    app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, refusals, clock)
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
     operators = (alarms, guests, policies, recoveries, silences, incidents, enrolment_rules)
@@ -66,7 +65,11 @@ def create_app(
     app.after_request(_name_request)
     app.wsgi_app = auth.OperatorsDoor(app.wsgi_app, conf)  # type: ignore[method-assign]
     if conf.cloudwatch.enabled:
-        app.wsgi_app = open_bridge(app, app.extensions['aodh_ha'])  # type: ignore[method-assign]
+        doors, listening = open_bridge(app, app.extensions['aodh_ha'], bridge_reachable)
+        app.wsgi_app = doors  # type: ignore[method-assign]
+        listening.start()
+        atexit.register(listening.close)
+        app.extensions['aodh_ha_bridge'] = listening
     intake.start()
     atexit.register(intake.close)
     refusals.start()

@@ -21,7 +21,9 @@ class Probe:
     database. Without this it would say that we listen, and every guest would be silent.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, group: str = 'webhook') -> None:
+        """``group``: of the configuration, where host and port stand."""
+        self._group = group
         self._address = (_reachable(host), port)
         self._answered_at: float | None = None
         self._stop = threading.Event()
@@ -52,9 +54,9 @@ class Probe:
                 LOG.warning(
                     'requests get through to us again'
                     if well
-                    else 'no request gets through to %s port %d, where [webhook] host and port '
+                    else 'no request gets through to %s port %d, where [%s] host and port '
                     'say that we are: we do not count as listening, and nobody is recovered',
-                    *(() if well else self._address),
+                    *(() if well else (*self._address, self._group)),
                 )
             said = well
             self._stop.wait(INTERVAL)

@@ -12,6 +12,9 @@ def create() -> Flask:
     conf = opts.load()
     opts.setup_logging(conf)
     probe = Probe(conf.webhook.host, conf.webhook.port)
-    app = create_app(conf, reachable=probe)
+    bridge = Probe(conf.cloudwatch.host, conf.cloudwatch.port, 'cloudwatch')
+    app = create_app(conf, reachable=probe, bridge_reachable=bridge)
     probe.start()
+    if conf.cloudwatch.enabled:
+        bridge.start()
     return app

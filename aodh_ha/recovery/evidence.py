@@ -194,10 +194,7 @@ def fleet(
 ) -> Fleet:
     """Who else is silent."""
     down = {i.name for i in incidents.find(connection, open_only=True) if i.kind == incidents.HOST}
-    listening = {
-        way: gateways.listening_since(connection, now, way)
-        for way in (gateway.AGENT, gateway.CEILOMETER)
-    }
+    listening = {way: gateways.listening_since(connection, now, way) for way in gateway.GAPS}
     everybody = _everybody(connection)
     return storm.survey(
         everybody,

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
-AGENT, CEILOMETER = 'agent', 'ceilometer'
-"""The ways in which guests are heard: by our webhook, or by Ceilometer's notification agent."""
+AGENT, CEILOMETER, CLOUDWATCH = 'agent', 'ceilometer', 'cloudwatch'
+"""The ways in which guests are heard: by our webhook, by Ceilometer's notification agent, or by the
+webhook's CloudWatch bridge, which is deaf while Keystone is away."""
 
-GAPS = {AGENT: 5.0, CEILOMETER: 30.0}
+GAPS = {AGENT: 5.0, CEILOMETER: 30.0, CLOUDWATCH: 5.0}
 """Seconds without a tick after which a gateway counts as having been away. The webhook ticks
-every half second; Ceilometer's agent with every batch of samples, so every polling interval."""
+every half second, its bridge every second; Ceilometer's agent with every batch of samples, so
+every polling interval."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class Gateway:
 
     @property
     def way(self) -> str:
-        """Whom it hears: guests with an agent, or those told of by Ceilometer."""
-        return CEILOMETER if self.name.startswith(f'{CEILOMETER}:') else AGENT
+        """Whom it hears: guests with an agent, with cfn-push-stats, or told of by Ceilometer."""
+        kind = self.name.partition(':')[0]
+        return kind if ':' in self.name and kind in (CEILOMETER, CLOUDWATCH) else AGENT
 
 
 def listening_since(gateways: list[Gateway], now: float, way: str = AGENT) -> float | None:

@@ -36,7 +36,8 @@ class Guest:
     """Consecutive failed checks of its worst service, as last reported."""
     failing_since: float | None
     seen_by: str | None
-    """Which way the last sign of life came: ``agent`` or ``ceilometer:<meter>``."""
+    """Which way the last sign of life came: ``agent``, ``cloudwatch`` or
+    ``ceilometer:<meter>``."""
     group_name: str = ''
     looked_at: float = 0.0
     """When a worker last asked Nova and Heat where it is; the next six come from there."""
@@ -72,8 +73,8 @@ class Guest:
     @property
     def way(self) -> str:
         """How it is heard; its silence counts only while somebody listened that way."""
-        by_ceilometer = (self.seen_by or '').startswith(f'{gateway.CEILOMETER}:')
-        return gateway.CEILOMETER if by_ceilometer else gateway.AGENT
+        kind = (self.seen_by or '').partition(':')[0]
+        return kind if kind in gateway.GAPS else gateway.AGENT
 
     def missed(self, now: float, listening_since: float) -> int:
         """Consecutive heartbeats missed; see rules.heartbeat.missed."""

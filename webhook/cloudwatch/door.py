@@ -4,8 +4,9 @@ import hashlib
 import logging
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -18,10 +19,12 @@ from aodh_ha.db import cloudwatch as db
 from aodh_ha.exceptions import AodhHAError, DatabaseAway
 from aodh_ha.rules import sigv4
 from aodh_ha.rules.cloudwatch import Refusal
+from aodh_ha.rules.gateway import CLOUDWATCH, GAPS
 from aodh_ha.rules.sigv4 import Unsigned
 from webhook.cloudwatch import answers
 from webhook.cloudwatch.actions import ACTIONS, Call
 from webhook.cloudwatch.keystone import Away, Keystone
+from webhook.cloudwatch.listening import Listening
 from webhook.state import State, state
 
 LOG = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Bridge:
         # Guests with an agent keep the other half of the threads, however slow these senders are.
         self._at_once = threading.BoundedSemaphore(max(1, here.conf.webhook.threads // 2))
         self._pruned_at = 0.0
+        self._crowded_at: float | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """A WSGI application."""
@@ -72,8 +76,16 @@ class Bridge:
         request.max_content_length = MAX_BODY
         return self._answer(request, request_id)(environ, start_response)
 
+    def well(self) -> bool:
+        """Whether guests are heard: nobody was sent away lately for want of threads or Keystone."""
+        crowded = self._crowded_at
+        if crowded is not None and time.monotonic() - crowded <= GAPS[CLOUDWATCH] + 1:
+            return False
+        return self._keystone.well()
+
     def _answer(self, request: Request, request_id: str) -> Response:
         if not self._at_once.acquire(blocking=False):
+            self._crowded_at = time.monotonic()
             return self._refused(request, request_id, 'ServiceUnavailable', 'too many at once')
         server_id = ''
         try:
@@ -104,8 +116,9 @@ class Bridge:
 
     def _refused(self, request: Request, request_id: str, code: str, detail: str) -> Response:
         response = answers.error(code, detail, request_id)
-        # Nothing of what was sent: a signature is good for a while.
-        LOG.warning(
+        # Nothing of what was sent: a signature is good for a while. Our own probe sends OPTIONS.
+        LOG.log(
+            logging.DEBUG if request.method == 'OPTIONS' else logging.WARNING,
             '%s %s cloudwatch from %s: %d %s %s',
             *(request_id, request.method, request.remote_addr),
             *(response.status_code, code, detail),
@@ -220,7 +233,15 @@ def _signed(request: Request, params: dict[str, str], body: bytes) -> sigv4.Requ
     )
 
 
-def open_bridge(app: Flask, here: State) -> Doors:
-    """What the application answers by, with the bridge at its port. Raises ConfigurationError."""
+def open_bridge(
+    app: Flask, here: State, reachable: Callable[[], bool] = lambda: True
+) -> tuple[Doors, Listening]:
+    """What the application answers by, with the bridge at its port; and its sign of life, to be
+    started. ``reachable`` tells whether requests get through to that port.
+
+    Raises ConfigurationError.
+    """
     bridge = Bridge(app, here, Keystone(here.conf))
-    return Doors(app.wsgi_app, bridge, here.conf.cloudwatch.port)
+    name = f'{CLOUDWATCH}:{here.conf.worker.name}:{here.conf.cloudwatch.port}'
+    listening = Listening(here.database, name, here.clock, lambda: reachable() and bridge.well())
+    return Doors(app.wsgi_app, bridge, here.conf.cloudwatch.port), listening

@@ -38,6 +38,9 @@ MOST = 10_000
 """Access keys that are remembered."""
 
 
+_NOTHING = Request('POST', 'localhost', '/v1/', {}, {}, '')
+
+
 class Away(Exception):
     """Keystone did not say whether the signature is good"""
 
@@ -73,6 +76,19 @@ class Keystone:
         self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._renewed_at = -RENEW
+        self._away = False
+
+    def well(self) -> bool:
+        """Whether signatures can be checked; asks Keystone if it could not be asked lately."""
+        if not self._away:
+            return True
+        try:
+            self._ask(_NOTHING, sigv4.Claim(sigv4.V4, 'aodh-ha-asks-whether-it-answers', '0', 0.0))
+        except Refusal:
+            self._away = False
+        except Away:
+            return False
+        return True
 
     def identity(self, request: Request, claim: Claim) -> Identity:
         """Whose access key it is. Raises Refusal, Away."""
@@ -89,10 +105,14 @@ class Keystone:
         if now < unknown_until:
             raise _no_such_key()
         if not self._asking.acquire(timeout=1.0):
+            self._away = True
             raise Away('it is asked for others already')
         try:
             identity = self._ask(request, claim)
             secret = self._secret(identity, claim.access) if self._remember else ''
+        except Away:
+            self._away = True
+            raise
         finally:
             self._asking.release()
         # Only where our way to compute it is Keystone's way too.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import webhook.cloudwatch.listening
 import webhook.intake
 import webhook.refusals
 from aodh_ha import opts
@@ -43,6 +44,7 @@ def make(
     # The writer's thread would tick by the real clock; the tests flush when it is time.
     monkeypatch.setattr(webhook.intake, 'FLUSH', 3600)
     monkeypatch.setattr(webhook.refusals, 'FLUSH', 3600)
+    monkeypatch.setattr(webhook.cloudwatch.listening, 'INTERVAL', 3600)
     made: list[Service] = []
 
     def make(url: str, **more: str) -> Service:
@@ -56,6 +58,10 @@ def make(
 
     yield make
     for service in made:
+        bridge = service.app.extensions.get('aodh_ha_bridge')
+        if bridge:
+            bridge.close()
+            atexit.unregister(bridge.close)
         service.state.refusals.close()
         atexit.unregister(service.state.refusals.close)
         service.state.intake.close()

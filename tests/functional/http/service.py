@@ -124,12 +124,12 @@ class Service:
 
     # ---- the world
 
-    def listens(self, seconds: float = 3600.0) -> None:
-        """A gateway has listened for so long, without a gap."""
+    def listens(self, seconds: float = 3600.0, name: str = 'g') -> None:
+        """A gateway has listened for so long, without a gap; nobody else listens."""
         now = self.clock()
         with self.database.write() as c:
             c.execute(sa.delete(gateways))
-            values = {'name': 'g', 'alive_at': now, 'listening_since': now - seconds}
+            values = {'name': name, 'alive_at': now, 'listening_since': now - seconds}
             c.execute(gateways.insert().values(values))
 
     def flush(self) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aodh_ha.db import guests, metrics
+from aodh_ha.db import gateways, guests, metrics
+from aodh_ha.rules.gateway import CLOUDWATCH
 from tests.functional.http import cloudwatch
 from tests.functional.http.cloudwatch import FORM, Caller, code, put, texts
 from tests.functional.http.service import refused
@@ -200,6 +201,27 @@ def test_while_keystone_is_away_it_is_said_so(service, stack, keystone):
     assert stack.call(put(('Heartbeat', 1), InstanceId=SERVER_ID)).status_code == 200
 
 
+def test_while_keystone_is_away_the_silence_is_ours(service, stack, keystone):
+    bridge = service.app.extensions['aodh_ha_bridge']
+
+    def listening():
+        with service.database.read() as c:
+            return gateways.listening_since(c, service.clock(), CLOUDWATCH)
+
+    bridge.look()
+    assert listening() == service.clock()
+    keystone.away = True
+    assert code(stack.call(put(('Heartbeat', 1), InstanceId=SERVER_ID)))[0] == 503
+    service.clock.advance(10)
+    bridge.look()
+    assert listening() is None
+    keystone.away = False
+    bridge.look()
+    assert listening() == service.clock()
+    assert stack.call(put(('Heartbeat', 1), InstanceId=SERVER_ID)).status_code == 200
+    assert service.guest().way == CLOUDWATCH
+
+
 @pytest.mark.parametrize('ago', [901, -901])
 def test_an_old_signature_is_refused(service, stack, ago):
     answer = stack.call(put(('Heartbeat', 1), InstanceId=SERVER_ID), ago=ago)
@@ -363,7 +385,11 @@ def test_a_state_that_is_set_recovers_only_who_is_silent(service, stack):
     assert service.recoveries() == []
     assert 'not_opened' in service.trail()
     service.clock.advance(60)
-    service.listens()
+    service.listens()  # for guests with an agent
+    assert stack.call(params).status_code == 200
+    assert service.recoveries() == []
+    service.listens(name='cloudwatch:here:8003')
+    service.clock.advance(1)
     signed = stack.signed(params)
     assert stack.send(signed).status_code == 200
     (recovery,) = service.recoveries()

@@ -9,6 +9,8 @@ import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from aodh_ha.db import Database, gateways
+from aodh_ha.rules.gateway import CLOUDWATCH
 from tests.functional.http.cloudwatch import FORM, Caller, put, well_formed
 from tests.functional.http.processes import free_port, gunicorn
 from tests.functional.http.service import configuration
@@ -109,7 +111,13 @@ def test_whatever_is_signed(service, stack, lines, action, params, method):
     assert service.guest().failures < 1000
 
 
+def listening(database):
+    with database.read() as c:
+        return gateways.listening_since(c, time.time(), CLOUDWATCH)
+
+
 def test_two_ports_of_one_process(keystone, sqlite_url, tmp_path):
+    database = Database(sqlite_url)
     port, other = free_port(), free_port()
     more = CONFIGURATION.format(keystone=keystone.url) + f'port = {other}\n'
     file = configuration(tmp_path, sqlite_url, keystone.url, port=port, webhook=more)
@@ -134,6 +142,8 @@ def test_two_ports_of_one_process(keystone, sqlite_url, tmp_path):
             assert answer.status_code == 413
             assert b'<Code>RequestLimitExceeded</Code>' in answer.content
         assert requests.get(f'{here}/healthz', timeout=10).status_code == 200
+        wait_for(lambda: listening(database), 10)
+    database.close()
 
 
 def test_a_sender_that_drips_is_cut_off():
@@ -150,6 +160,7 @@ def test_a_sender_that_drips_is_cut_off():
 
 def test_slow_senders_leave_threads_for_others(service, stack, keystone, monkeypatch):
     bridge = service.app.wsgi_app._bridge
+    assert bridge.well()
     gate = threading.Event()
     monkeypatch.setattr(bridge, '_carried_out', lambda *_: gate.wait(10) and 1 / 0)
     most = service.state.conf.webhook.threads // 2
@@ -162,6 +173,7 @@ def test_slow_senders_leave_threads_for_others(service, stack, keystone, monkeyp
             thread.start()
         wait_for(lambda: bridge._at_once._value == 0)
         assert stack.send(request).status_code == 503
+        assert not bridge.well()
         assert service.beat(service.credentials['key']).status_code == 202
     finally:
         gate.set()
