@@ -14,6 +14,7 @@ from aodh_ha.exceptions import DatabaseAway
 from webhook import auth, errors
 from webhook.cloudwatch.door import open_bridge
 from webhook.intake import Intake
+from webhook.lookup import Lookup
 from webhook.refusals import Refusals
 from webhook.state import State, state
 from webhook.v1 import (
@@ -55,7 +56,9 @@ def create_app(
     app = Flask('webhook')
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions['aodh_ha'] = State(conf, database, master_key, urls, intake, refusals, clock)
+    app.extensions['aodh_ha'] = State(
+        conf, database, master_key, urls, intake, refusals, clock, Lookup(database, clock)
+    )
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
     operators = (alarms, guests, policies, recoveries, silences, incidents, enrolment_rules)
