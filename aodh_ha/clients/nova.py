@@ -126,6 +126,7 @@ class Nova:
                 request_id=a.request_id,
                 user_id=getattr(a, 'user_id', None),
                 started_at=a.start_time,
+                failed=getattr(a, 'message', None) == 'Error',
             )
             for a in found
         ]

@@ -34,7 +34,10 @@ def make(
     for action in evidence.actions:
         ours = action.action == LOGGED_AS and action.user_id == evidence.user_id
         if ours and action.at > recovery.created_at - SKEW:
-            return None
+            if not action.failed:
+                return None
+            why = f'no image of it could be made ({action.request_id}): see the log of its host'
+            return Refuse(decision.step, decision.number, why)
     now = evidence.taken_at
     at = datetime.fromtimestamp(now, UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
     name = f'{server.name} before {step.name} {at}'[:255]

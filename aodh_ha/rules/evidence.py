@@ -146,6 +146,8 @@ class InstanceAction:
     """None: Nova itself, as when it found the server off."""
     started_at: str
     """ISO 8601 in UTC, as Nova writes it."""
+    failed: bool = False
+    """Nova notes an error of what it took up; the request itself was answered well."""
 
     @property
     def at(self) -> float:

@@ -109,6 +109,23 @@ def test_nova_remembers_a_server_that_was_deleted(wire, nova):
     assert not nova.deleted(SERVER)
 
 
+def test_the_log_of_a_server_tells_what_failed(wire, nova):
+    def entry(action, message):
+        times = {'start_time': '2026-11-22T18:51:05.000000', 'updated_at': None}
+        who = {'request_id': f'req-{action}', 'user_id': USER, 'instance_uuid': SERVER}
+        return {'action': action, 'message': message, **times, **who}
+
+    log = [entry('createImage', 'Error'), entry('reboot', None)]
+    wire.mock.get(f'{URL}/os-instance-actions', json={'instanceActions': log})
+    image, reboot = nova.instance_actions(SERVER)
+    assert (image.action, image.failed, image.request_id) == (
+        'createImage',
+        True,
+        'req-createImage',
+    )
+    assert (reboot.failed, reboot.at) == (False, 1795373465.0)
+
+
 def test_a_host_is_known_by_its_nova_compute(wire, nova):
     service = {
         'id': 'x',

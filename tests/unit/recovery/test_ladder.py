@@ -140,6 +140,22 @@ def test_without_an_image_the_step_is_not_taken(world):
     assert world.taken() == []
 
 
+def test_an_image_that_comes_to_nothing_is_no_image(world):
+    real = world.nova.snapshot
+
+    def broken(server_id, name):
+        request_id = real(server_id, name)
+        log = world.nova._log[server_id]
+        log[0] = replace(log[0], failed=True)
+        return request_id
+
+    world.nova.snapshot = broken
+    recovery = world.run(world.alarm(document=policy('action: server.rebuild, snapshot: true')))
+    assert world.tried(recovery) == [('server.rebuild', 'refused')]
+    assert 'no image' in world.history(recovery)[0].detail
+    assert world.taken() == ['createImage']
+
+
 def test_a_step_is_taken_no_oftener_than_it_may(world):
     document = policy(
         'action: server.reboot, type: hard, verify: 5s, intensity: 1 in 1h',
