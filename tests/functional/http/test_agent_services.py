@@ -237,7 +237,7 @@ def test_changed_settings_are_followed_and_broken_ones_are_not(
     sleeper = (
         f'[service:sleeper]\ncommand = sh -c "echo x >> {guest.folder}/asked"\ninterval = 0.1\n'
     )
-    late = '[service:late]\ncommand = true\ninterval = 3600\n'
+    late = f'[service:late]\ncommand = mkdir {guest.folder}/once\ninterval = 3600\nfailures = 1\n'
     guest.configure(late, sleeper)
     # It looks at its file as often as it tells the watchdog that it is alive.
     with guest.agent(gateway.url, WATCHDOG_USEC='300000') as agent:
@@ -250,7 +250,7 @@ def test_changed_settings_are_followed_and_broken_ones_are_not(
         wait_for(lambda: len(gateway.beats) > beats + 1, 5, 'heartbeats')
         assert states(gateway) == {'late': 'ok', 'sleeper': 'ok'}
         # Without a signal. One that did not change keeps its state: it is not asked again
-        # for an hour, and would be unknown.
+        # for an hour, and would fail then.
         guest.configure(late, '[service:other]\ncommand = false\nfailures = 1\n')
         wait_for(lambda: 'other' in states(gateway), 10, 'the new settings')
         wait_for(lambda: states(gateway)['other'] == 'failed', 5, 'its state')
