@@ -40,6 +40,7 @@ def engine(
     settings = Settings(
         limits=opts.limits(conf),
         dry_run=conf.guards.dry_run,
+        allowed=opts.bounds(conf)[0],
         storm=storm_settings(conf),
         call_limit=call_limit,
         master_key=master_key,

@@ -161,6 +161,7 @@ recoveries = sa.Table(
     sa.Column('policy', sa.Text, nullable=False),
     sa.Column('policy_name', sa.String(64), nullable=False, default=''),
     sa.Column('policy_version', sa.Integer, nullable=False),
+    sa.Column('policy_own', sa.Boolean, nullable=False, default=False),
     sa.Column('created_at', TIME, nullable=False, index=True),
     sa.Column('updated_at', TIME, nullable=False),
     sa.Column('finished_at', TIME),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,6 +29,11 @@ def builtin() -> dict[str, Policy]:
     return {p.name: p for p in found}
 
 
+def _policy(row: Any) -> Policy:
+    policy = rules.parse(row.document, row.version)
+    return replace(policy, own=row.project_id != OPERATOR)
+
+
 def get(connection: sa.Connection, project_id: str, name: str) -> Policy:
     """The policy of this name: the project's own, else the operator's, else a built-in one."""
     rows = connection.execute(
@@ -36,7 +42,7 @@ def get(connection: sa.Connection, project_id: str, name: str) -> Policy:
         .order_by(policies.c.project_id.desc())
     ).all()
     if rows:
-        return rules.parse(rows[0].document, rows[0].version)
+        return _policy(rows[0])
     if name in builtin():
         return builtin()[name]
     raise NotFound(f'no policy {name!r}; see "aodh-ha policy list"')
@@ -91,7 +97,7 @@ def find(connection: sa.Connection, project_id: str) -> list[tuple[str, Policy]]
     for owner, scope in ((OPERATOR, 'operator'), (project_id, 'project')):
         rows = connection.execute(sa.select(policies).where(policies.c.project_id == owner))
         for row in rows.all():
-            found[row.name] = (scope, rules.parse(row.document, row.version))
+            found[row.name] = (scope, _policy(row))
     return [found[name] for name in sorted(found)]
 
 

@@ -9,6 +9,7 @@ import json
 import random
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,7 +48,8 @@ def _recovery(row: Any) -> Recovery:
     values = dict(row._mapping)
     del values['active_key'], values['policy_name']
     version = values.pop('policy_version')
-    values['policy'] = policy_rules.parse(values['policy'], version)
+    policy = policy_rules.parse(values['policy'], version)
+    values['policy'] = replace(policy, own=values.pop('policy_own'))
     return Recovery(**values)
 
 
@@ -87,6 +89,7 @@ def enqueue(
         'policy': policy.document,
         'policy_name': policy.name,
         'policy_version': policy.version,
+        'policy_own': policy.own,
         'group_name': guest.group_name,
         'host': guest.host,
         'zone': guest.zone,

@@ -85,6 +85,8 @@ class Settings:
 
     limits: Limits = field(default_factory=Limits)
     dry_run: bool = False
+    allowed: frozenset[str] | None = None
+    """Actions that a project's own policy may have; None: all."""
     storm: evidence_of.Settings = field(default_factory=evidence_of.Settings)
     call_limit: float = 50.0
     """Seconds that one call on the cloud lasts at most."""

@@ -172,8 +172,21 @@ class Engine:
         if isinstance(decision, Wait) and decision.guard == 'storm':
             incident.storm(self._database, recovery, evidence, self._clock())
         if isinstance(decision, Act):
+            beyond = self._beyond(recovery, decision)
+            if beyond:
+                return self._doing.refuse(recovery, beyond, evidence)
             return self._doing.act(recovery, guest, decision, evidence)
         return self._carry_out(recovery, guest, decision, evidence)
+
+    def _beyond(self, recovery: Recovery, decision: Act) -> Refuse | None:
+        """A step that the operator does not allow any more: the policy was saved when he did."""
+        step, allowed = recovery.policy.steps[decision.step], self._settings.allowed
+        if not recovery.policy.own or allowed is None:
+            return None
+        if step.action in allowed and not step.kind.operator_only:
+            return None
+        why = f"the operator allows no {step.action} in a project's own policy"
+        return Refuse(decision.step, decision.number, why)
 
     def _gone(self, recovery: Recovery, history: list[Attempt]) -> Finish | None:
         """What it means that there is no server any more: not always that somebody deleted it."""

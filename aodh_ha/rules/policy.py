@@ -161,6 +161,8 @@ class Policy:
     """``notify``, or the name of a hook."""
     dry_run: bool = False
     allow_data_loss: bool = False
+    own: bool = False
+    """It is a project's own: what the operator allows those is asked before each step."""
 
 
 _STEP_KEYS = (

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from aodh_ha.db import policies
+from aodh_ha.db import policies, queue
 from aodh_ha.db.policies import DEFAULT, OPERATOR
 from aodh_ha.rules import policy as rules
 from aodh_ha.testing import START
@@ -106,3 +106,14 @@ def test_the_default_may_be_the_operators_own(database):
         assert policies.of_guest(c, samples.guest(policy='')).priority == 7
         missing = policies.of_guest(c, samples.guest(policy='gone'))
     assert missing == policies.builtin()[DEFAULT]
+
+
+@pytest.mark.parametrize(('owner', 'own'), [(PROJECT, True), (OPERATOR, False)])
+def test_whose_a_policy_is_stays_known_to_its_recovery(database, owner, own):
+    save(database, owner, 'p')
+    guest = samples.guest(policy='p')
+    with database.write() as c:
+        policy = policies.of_guest(c, guest)
+        opened, _ = queue.enqueue(c, guest, policy, 'heartbeat', None, 'it fired', START)
+        assert queue.get(c, opened.id).policy.own is policy.own is own
+        assert dict(policies.find(c, PROJECT))['project' if own else 'operator'].own is own

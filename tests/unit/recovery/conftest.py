@@ -150,9 +150,12 @@ class World:
 
     # ---- its recovery
 
-    def alarm(self, trigger='heartbeat', document=QUICK, server_id=SERVER_ID):
-        """Aodh's alarm fires: the recovery is opened (or joined) and claimed."""
-        policy = policy_rules.parse(document)
+    def alarm(self, trigger='heartbeat', document=QUICK, server_id=SERVER_ID, own=False):
+        """Aodh's alarm fires: the recovery is opened (or joined) and claimed.
+
+        ``own``: under a policy of the project's own.
+        """
+        policy = replace(policy_rules.parse(document), own=own)
         with self.database.write() as c:
             opened, _ = queue.enqueue(
                 c, self.guest(server_id), policy, trigger, None, 'the alarm fired', self.clock()

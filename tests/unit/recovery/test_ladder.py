@@ -156,6 +156,20 @@ def test_an_image_that_comes_to_nothing_is_no_image(world):
     assert world.taken() == ['createImage']
 
 
+@pytest.mark.parametrize('own', [True, False])
+def test_what_the_operator_allows_projects_no_more_is_not_taken(world, own):
+    world.make_engine(allowed=frozenset({'server.reboot'}))
+    document = policy(
+        'action: server.rebuild, verify: 5s', f'action: {HARD.replace(" ", ", type: ")}'
+    )
+    ended = world.run(world.alarm(document=document, own=own))
+    tried = [('server.rebuild', 'refused' if own else 'unverified'), (HARD, 'unverified')]
+    assert world.tried(ended) == tried
+    assert ('rebuild' in world.taken()) is not own
+    if own:
+        assert 'allows no server.rebuild' in world.history(ended)[0].detail
+
+
 def test_a_step_is_taken_no_oftener_than_it_may(world):
     document = policy(
         'action: server.reboot, type: hard, verify: 5s, intensity: 1 in 1h',

@@ -297,6 +297,7 @@ def upgrade() -> None:
         sa.Column('policy', sa.Text(), nullable=False),
         sa.Column('policy_name', sa.String(length=64), nullable=False),
         sa.Column('policy_version', sa.Integer(), nullable=False),
+        sa.Column('policy_own', sa.Boolean(), nullable=False),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('updated_at', sa.Double(), nullable=False),
         sa.Column('finished_at', sa.Double(), nullable=True),
