@@ -281,12 +281,13 @@ class Beater:
         told = _object(reply.body)
         if reply.status == 202 and genuine:
             self._accept(told)
-            self._told(sent)
             # A guest that was rebuilt counts its sequence anew: an old reply that somebody
             # plays back has the right number then, but not the time.
-            if self._commands and told.get('time') == now:
-                self._commands.told([str(r['id']) for r in sent.results])
-                self._commands.take(told.get('commands'), since)
+            if told.get('time') == now:
+                self._told(sent)
+                if self._commands:
+                    self._commands.told([str(r['id']) for r in sent.results])
+                    self._commands.take(told.get('commands'), since)
             return '', '', 0.0
         error = _first_error(told)
         code = str(error.get('code', ''))
@@ -312,7 +313,8 @@ class Beater:
         if _number(told.get('interval')):
             self.interval = min(LONGEST, max(SHORTEST, _number(told.get('interval'))))
         generation = told.get('generation')
-        if _number(generation) and isinstance(generation, int):
+        # Not by _number: a generation may have 16 digits.
+        if isinstance(generation, int) and generation is not True and generation > 0:
             self._source.told(str(generation))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import aodh_ha.agent
 from aodh_ha.agent import beater as beater_module
-from aodh_ha.agent import config
+from aodh_ha.agent import config, identity
 from aodh_ha.agent.checks import Service
 from aodh_ha.agent.probes import Http, Tcp
 from aodh_ha.agent.state import BLOCK, Sequence
@@ -186,6 +186,22 @@ def test_the_key_is_read_again_when_the_gateway_refuses_it_or_the_file_changes(
     write(aodh_ha_gateways=gateway.url, aodh_ha_key=KEY, aodh_ha_generation='2')
     wait_for(lambda: gateway.beats)
     assert gateway.beats[0]['generation'] == '2'
+
+
+@pytest.mark.parametrize('generation', [2, 2**53 + 1])
+def test_a_newer_key_is_looked_for_whatever_its_number(
+    make_gateway: Any, start: Start, monkeypatch: pytest.MonkeyPatch, generation: int
+) -> None:
+    monkeypatch.setattr(identity, 'LOOK_AGAIN', 0)
+    gateway = make_gateway(interval=0.1)
+    meta = {'aodh_ha_gateways': gateway.url, 'aodh_ha_key': KEY, 'aodh_ha_generation': '1'}
+    document = {'uuid': GUEST, 'meta': meta}
+    server = serve(lambda *_: (200, json.dumps(document).encode(), {}))
+    start(metadata=server.url + '/openstack/latest/meta_data.json')
+    wait_for(lambda: gateway.beats)
+    meta['aodh_ha_generation'] = str(generation)
+    gateway.generation = generation
+    wait_for(lambda: gateway.beats[-1]['generation'] == str(generation))
 
 
 def test_credentials_come_from_the_metadata_service_too(gateway: Gateway, start: Start) -> None:
