@@ -17,7 +17,7 @@ import requests
 import sqlalchemy as sa
 
 import aodh_ha.agent
-from aodh_ha.db import Database, commands, guests
+from aodh_ha.db import Database, audit, commands, guests
 from aodh_ha.db.commands import Command
 from aodh_ha.db.models import commands as commands_table
 from aodh_ha.db.models import guests as guests_table
@@ -221,3 +221,29 @@ def test_a_service_is_not_known_before_its_agent_knows(
             guest = guests.get(c, SERVER_ID)
     assert [s.state for s in guest.services] == ['unknown', 'unknown']
     assert (guest.failures, guest.failing_since) == (3, 1.0)
+
+
+def test_what_happens_to_a_service_is_in_the_trail_once_although_replies_are_lost(
+    world: Callable[[str], World], sqlite_url: str
+) -> None:
+    here = world(sqlite_url)
+    up = here.folder / 'up'
+    up.touch()
+    settings = f'[service:web]\ncommand = test -e {up}\ninterval = 0.1\nfailures = 2\n'
+    (here.folder / 'agent.conf').write_text(settings)
+
+    def trail() -> list[str]:
+        with here.database.read() as c:
+            return [e.data['state'] for e in audit.of_guest(c, SERVER_ID, kind='service')]
+
+    with here.agent():
+        here.beats(2)
+        here.network.mode = LOSE
+        up.unlink()
+        wait_for(trail, 30, 'the failure')
+        here.beats(2)  # told again with each
+        here.network.mode = PASS
+        up.touch()
+        wait_for(lambda: len(trail()) > 1, 30, 'its return')
+        here.beats(2)
+    assert trail() == ['failed', 'ok']
