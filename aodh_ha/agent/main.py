@@ -233,13 +233,13 @@ def main(arguments: 'list[str] | None' = None) -> int:
             return 2
     log = logger(verbose)
     try:
-        if only_check:
-            print('{} services'.format(len(load(config, environ).services)))
-            return 0
         agent = Agent(config, environ, log)
     except ConfigError as e:
         log.error('%s', e)
         return 2
+    if only_check:
+        print('{} services'.format(len(agent.watches)))
+        return 0
     return _serve(agent, log)
 
 
