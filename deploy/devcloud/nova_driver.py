@@ -17,16 +17,26 @@ import time
 import nova.conf
 from nova import context as nova_context
 from nova import exception, objects
+from nova.api.metadata import base as nova_metadata
 from nova.compute import power_state, task_states
 from nova.image import glance
-from nova.virt import driver, fake, hardware
+from nova.virt import configdrive, driver, fake, hardware
 from nova.virt import event as virtevent
 from nova.virt.devcloud_extras import Extras
 from oslo_log import log as logging
 
 sys.path.append(os.environ['DEVCLOUD_HOME'])
 from guests import machine as machines
-from guests.machine import PAUSED, RUNNING, SHUTDOWN, SUSPENDED, Machine
+from guests.machine import (
+    DRIVE,
+    FILE,
+    PAUSED,
+    RUNNING,
+    SERVICE,
+    SHUTDOWN,
+    SUSPENDED,
+    Machine,
+)
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -143,6 +153,8 @@ class DevcloudDriver(Extras, fake.FakeDriverWithoutFakeNodes):
         return volumes, short((block_device_info or {}).get('root_device_name'))
 
     def _write_metadata(self, instance):
+        if self._machine(instance).record.get('datasource', FILE) != FILE:
+            return
         metadata = {
             'uuid': instance.uuid,
             'name': instance.display_name,
@@ -181,7 +193,7 @@ class DevcloudDriver(Extras, fake.FakeDriverWithoutFakeNodes):
             context, instance, image_meta, injected_files, admin_password, allocations,
             network_info, block_device_info, power_on, accel_info,
         )  # fmt: skip
-        machine = self._create(instance, block_device_info)
+        machine = self._create(instance, block_device_info, None, network_info, injected_files)
         if image_meta and 'size' in image_meta and (image_meta.size or 0) >= SMALLEST_DISK:
             with tempfile.TemporaryFile() as file:
                 glance.API().download(context, image_meta.id, data=file)
@@ -190,15 +202,33 @@ class DevcloudDriver(Extras, fake.FakeDriverWithoutFakeNodes):
         if power_on:
             self._boot(instance, self._kind(instance, machine))
 
-    def _create(self, instance, block_device_info, source=None):
+    def _create(
+        self, instance, block_device_info, source=None, network_info=None, injected_files=None
+    ):
         """The guest with its disks; the root disk is fresh, or a copy of another machine's."""
         machine = self._machine(instance)
         machine.kill()
         volumes, root_device = self._volumes(block_device_info)
         machine.create(instance.display_name, volumes, root_device, source and source.root)
-        machine.save(instance_name=instance.name, project_id=instance.project_id)
+        datasource = self._datasource(instance)
+        machine.save(
+            instance_name=instance.name, project_id=instance.project_id, datasource=datasource
+        )
         self._write_metadata(instance)
+        if datasource == DRIVE:
+            # As libvirt's driver does: once, when the server is built; a rebuild is such a time.
+            found = nova_metadata.InstanceMetadata(
+                instance, content=injected_files or [], network_info=network_info
+            )
+            machine.write_config_drive(found.metadata_for_config_drive())
         return machine
+
+    @staticmethod
+    def _datasource(instance):
+        if configdrive.required_by(instance):
+            return DRIVE
+        wanted = instance.system_metadata.get('image_devcloud_datasource')
+        return SERVICE if wanted == 'service' else FILE
 
     @staticmethod
     def _kind(instance, machine):

@@ -9,15 +9,18 @@ def main():
     for name, ram in (('m1.nano', 64), ('m1.micro', 128)):
         if not cloud.compute.find_flavor(name):
             cloud.compute.create_flavor(name=name, ram=ram, vcpus=1, disk=1)
-    if not cloud.image.find_image('tiny'):
-        cloud.image.create_image(
-            name='tiny',
-            container_format='bare',
-            disk_format='raw',
-            visibility='public',
-            data=b'\0' * 1024,
-            allow_duplicates=True,
-        )
+    # Guests of the second one ask Nova's metadata service, as an image of cloud-init's does.
+    for name, more in (('tiny', {}), ('tiny-metadata', {'devcloud_datasource': 'service'})):
+        if not cloud.image.find_image(name):
+            cloud.image.create_image(
+                name=name,
+                container_format='bare',
+                disk_format='raw',
+                visibility='public',
+                data=b'\0' * 1024,
+                allow_duplicates=True,
+                **more,
+            )
     if not cloud.network.find_network('net'):
         net = cloud.network.create_network(name='net', is_shared=True)
         cloud.network.create_subnet(

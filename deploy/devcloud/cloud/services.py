@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Mapping
 
 from cloud.environment import environment, rabbitmq_environment
-from cloud.settings import HOME, Settings
+from cloud.settings import HOME, PASSWORD, Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ _WSGI = {
         ['neutron/neutron.conf', 'neutron/ml2_conf.ini'],
     ),
     'nova-api': ('from nova.wsgi.osapi_compute import application', []),
+    'nova-metadata': ('from nova.wsgi.metadata import application', []),
     'cinder-api': ('from cinder.wsgi.api import application', ['cinder/cinder.conf']),
     'heat-api': ('from heat.wsgi.api import application', ['heat/heat.conf']),
     'heat-api-cfn': ('from heat.wsgi.cfn import application', ['heat/heat.conf']),
@@ -136,6 +137,8 @@ def daemons(s: Settings) -> list[Service]:
         str(HOME / 'guests' / 'switch.py'),
         f'--port={port}',
         f'--state={s.state}',
+        f'--metadata={s.port_of("nova-metadata")}',
+        f'--secret={PASSWORD}',
     )
     return [
         Service('guest-net', switch, environment(s), port),

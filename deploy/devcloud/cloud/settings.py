@@ -28,6 +28,7 @@ OFFSETS = {
     'rabbitmq': 72,
     'rabbitmq-dist': 73,
     'nova-api': 74,
+    'nova-metadata': 75,
     'cinder-api': 76,
     'placement-api': 78,
     'guest-net': 80,

@@ -25,7 +25,7 @@ import sys
 import tarfile
 import time
 import uuid as uuids
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from guests import processes
@@ -34,6 +34,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 IMAGE = HERE / 'image'
 
 RUNNING, PAUSED, SUSPENDED, SHUTDOWN = 'running', 'paused', 'suspended', 'shutdown'
+
+FILE, DRIVE, SERVICE = 'file', 'config drive', 'metadata service'
+"""Where a guest finds its metadata. A file that follows Nova stands in for the metadata service,
+unless the image wants that itself: a guest in a hundred tests needs no answer of Nova to boot."""
 
 STRENGTH = {
     'soft': 1,
@@ -209,6 +213,21 @@ class Machine:
     def detach(self, device: str) -> None:
         (self.folder / 'volumes' / device).unlink(missing_ok=True)
 
+    def _metadata(self) -> str:
+        """Where its agent reads meta_data.json: of its config drive, or of the metadata service."""
+        if self.record.get('datasource') == SERVICE:
+            port = int(os.environ['DEVCLOUD_PORT']) + 75
+            return f'http://127.0.0.1:{port}/openstack/latest/meta_data.json'
+        return str(self.folder / 'config' / 'openstack' / 'latest' / 'meta_data.json')
+
+    def write_config_drive(self, files: Iterable[tuple[str, bytes | str]]) -> None:
+        """Make the config drive anew, of these paths and contents."""
+        self._unlink(self.folder / 'config')
+        for name, content in files:
+            path = self.folder / 'config' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
     def write_metadata(self, metadata: dict[str, object]) -> None:
         """What the guest reads as meta_data.json; untouched if it says so already."""
         path = self.folder / 'config' / 'openstack' / 'latest' / 'meta_data.json'
@@ -251,7 +270,7 @@ class Machine:
 
     def _environment(self, boot_id: str) -> dict[str, str]:
         """All that a guest's processes get: nothing of the host's secrets."""
-        root, config = self.root, self.folder / 'config'
+        root = self.root
         environ = {
             'PATH': '/usr/sbin:/usr/bin:/sbin:/bin',
             'LC_ALL': 'C.UTF-8',
@@ -259,7 +278,7 @@ class Machine:
             processes.MARKER: str(self.folder),
             'DEVCLOUD_REPO': os.environ.get('DEVCLOUD_REPO', str(HERE.parents[2])),
             'AODH_HA_CONFIG': str(root / 'etc' / 'aodh-ha' / 'agent.conf'),
-            'AODH_HA_METADATA': str(config / 'openstack' / 'latest' / 'meta_data.json'),
+            'AODH_HA_METADATA': self._metadata(),
             'AODH_HA_STATE_DIR': str(root / 'var' / 'lib' / 'aodh-ha-agent'),
             'AODH_HA_BOOT_ID': boot_id,
         }

@@ -1,10 +1,11 @@
 """The guests' network: an HTTP forward proxy on loopback that can cut a guest off.
 
-    switch.py --port PORT --state STATE
+    switch.py --port PORT --state STATE --metadata PORT --secret SECRET
 
 Guests speak through it as http://<uuid>@127.0.0.1:PORT. As long as the file
 STATE/data/net/<uuid>.cut or STATE/data/net/all.cut exists, their packets get lost:
-connections stay open and nothing comes through.
+connections stay open and nothing comes through. What they ask of the port of --metadata gets the
+headers of Neutron's metadata agent.
 """
 
 import argparse
@@ -15,8 +16,12 @@ import re
 import select
 import socket
 import socketserver
+import sys
 import time
 import urllib.parse
+
+sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+from guests import metadata  # noqa: E402
 
 HEAD_LIMIT = 64 * 1024
 IDLE = 120.0  # seconds without a byte after which a connection is given up
@@ -93,6 +98,8 @@ class Handler(socketserver.BaseRequestHandler):
                 return
             try:
                 address, text = forwarded(head)
+                if text and address[1] == self.server.metadata:
+                    text = metadata.headed(text, self.server.state, guest, self.server.secret)
                 upstream = socket.create_connection(address, timeout=10)
             except (OSError, ValueError) as e:
                 self.request.sendall(
@@ -128,8 +135,10 @@ class Switch(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, state: pathlib.Path) -> None:
+    def __init__(self, port: int, state: pathlib.Path, metadata: int = 0, secret: str = '') -> None:
         self.state = state
+        self.metadata = metadata
+        self.secret = secret
         super().__init__(('127.0.0.1', port), Handler)
 
 
@@ -137,8 +146,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--port', type=int, required=True)
     parser.add_argument('--state', type=pathlib.Path, required=True)
+    parser.add_argument('--metadata', type=int, default=0)
+    parser.add_argument('--secret', default='')
     arguments = parser.parse_args()
-    with Switch(arguments.port, arguments.state) as switch:
+    given = (arguments.port, arguments.state, arguments.metadata, arguments.secret)
+    with Switch(*given) as switch:
         switch.serve_forever()
 
 

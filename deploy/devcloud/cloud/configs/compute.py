@@ -1,7 +1,7 @@
 """Nova: one file for the control services and one for each compute host."""
 
 from cloud.configs.ini import auth, authtoken, locks, messaging, render
-from cloud.settings import Settings
+from cloud.settings import PASSWORD, Settings
 
 
 def files(s: Settings) -> dict[str, str]:
@@ -28,13 +28,18 @@ def _nova(s: Settings, host: str) -> dict:
             'use_cow_images': False,
             'force_raw_images': False,
         },
-        'api': {'local_metadata_per_cell': False},
+        'api': _api(s),
+        'vendordata_dynamic_auth': auth(s, 'nova'),
         'api_database': {'connection': s.mariadb_url('nova_api')},
         'database': {'connection': s.mariadb_url('nova')},
         'service_user': {'send_service_user_token': True, **auth(s, 'nova')},
         'placement': auth(s, 'placement'),
         'glance': {'api_servers': s.url('glance-api')},
-        'neutron': auth(s, 'neutron'),
+        'neutron': {
+            'service_metadata_proxy': True,
+            'metadata_proxy_shared_secret': PASSWORD,
+            **auth(s, 'neutron'),
+        },
         'cinder': auth(s, 'nova'),
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1, 'discover_hosts_in_cells_interval': 5},
@@ -49,4 +54,17 @@ def _nova(s: Settings, host: str) -> dict:
         **locks(s, f'lock-{host}'),
         **authtoken(s, 'nova'),
         **messaging(),
+    }
+
+
+def _api(s: Settings) -> dict:
+    """aodh-ha answers what a guest that boots should know; see docs/enrolment.rst."""
+    common = {'local_metadata_per_cell': False}
+    if s.ha == 'none':
+        return common
+    return common | {
+        'vendordata_providers': 'StaticJSON,DynamicJSON',
+        'vendordata_dynamic_targets': f'aodh-ha@{s.url("aodh-ha")}/v1/vendordata',
+        'vendordata_dynamic_connect_timeout': 5,
+        'vendordata_dynamic_read_timeout': 5,
     }
