@@ -44,6 +44,9 @@ SETTLE = 25.0
 """Seconds after a call broke off until Nova's log is believed when it does not show the action:
 some time for Nova to take up what was in its socket."""
 
+SOON = 10.0
+"""Seconds for which it is looked for every second whether the cloud shows an action."""
+
 MARGIN = 10.0
 """Seconds beyond the longest that a call may last, for a worker that died while it did."""
 
@@ -259,7 +262,10 @@ class Doing:
             until = attempt.intended_at + longest + MARGIN
         left = until - self._clock()
         if action.settles and left > 0:
-            return Pause(min(1.0, left), True, 'waiting whether the cloud shows the action')
+            # Mostly it shows at once; what takes long is not asked for every second.
+            young = self._clock() - (attempt.broke_off_at or attempt.intended_at) < SOON
+            seconds = escalation.POLL if young else FOLLOW
+            return Pause(min(seconds, left), True, 'waiting whether the cloud shows the action')
         why = 'the cloud never got the request; it may be made now'
         return self.end(recovery, guest, attempt, ABANDONED, why)
 
