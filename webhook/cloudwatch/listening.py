@@ -27,7 +27,7 @@ class Listening:
         self._ticker = gateways.Ticker(name)
         self._clock = clock
         self._well = well
-        self._was_well = True
+        self._was_well: bool | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='cloudwatch', daemon=True)
 
@@ -45,7 +45,8 @@ class Listening:
     def look(self) -> None:
         """Tick, if the guests can be heard."""
         well = self._well()
-        if well != self._was_well:
+        # At first nobody has asked at our door yet.
+        if self._was_well is not None and well != self._was_well:
             LOG.warning(
                 'the CloudWatch bridge listens again'
                 if well
