@@ -46,7 +46,7 @@ class _NewKey(ShowOne):
             delivery = "by Nova's vendordata, when the agent reads the metadata service again"
             config = '# nothing to configure, unless the guest has a config drive only'
         else:
-            delivery = 'yours to do: put agent_config into the guest'
+            delivery = 'yours to do, unless vendordata brings it: put agent_config into the guest'
         shown = {
             'id': guest['id'],
             'name': guest['name'],

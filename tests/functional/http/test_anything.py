@@ -124,6 +124,8 @@ def test_orders_may_be_anything(quick, lines):
         f'/v1/incidents/{incident}/close': ['reason'],
         '/v1/policies/replay': ['document', 'since', 'guest'],
         '/v1/guests': ['server_id', 'policy', 'group', 'interval', 'missed', 'boot_grace'],
+        f'/v1/guests/{SERVER_ID}/rotate': ['overlap'],
+        '/v1/enrolment-rules': ['name', 'match', 'policy', 'group'],
     }
 
     @SETTINGS
@@ -135,6 +137,34 @@ def test_orders_may_be_anything(quick, lines):
 
     send()
     assert quick.call('GET', '/v1/silences').status_code == 200
+
+
+def test_nova_may_send_anything(quick, lines):
+    prepare(quick)
+    token = quick.keystone.token('services', 'service')
+    opt_in = st.just({'aodh_ha:enroll': 'true'})
+    texts = st.dictionaries(ANY_TEXT | st.just('aodh_ha:policy'), ANY_TEXT, max_size=3)
+    fields = {
+        'project-id': JSON | ANY_TEXT,
+        'instance-id': JSON | st.sampled_from([SERVER_ID, OTHER_ID]),
+        'hostname': JSON | ANY_TEXT,
+        'metadata': JSON | texts | opt_in,
+        'user-data': JSON,
+    }
+    likely = {'instance-id': OTHER_ID, 'project-id': 'p', 'hostname': 'h', 'metadata': {}}
+
+    @SETTINGS
+    @given(st.fixed_dictionaries({}, optional=fields).map(lambda v: likely | v) | BODIES)
+    def send(body):
+        lines()
+        answer = quick.call('POST', '/v1/vendordata', body, token)
+        if answer.status_code == 200:
+            assert answer.get_json() == {} or answer.get_json()['aodh_ha_key']
+        else:
+            check(quick, answer, lines)
+
+    send()
+    assert quick.call('GET', '/v1/guests?all_projects=1', token=token).status_code < 500
 
 
 def test_aodhs_doors_take_anything(quick, lines):
