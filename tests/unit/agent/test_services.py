@@ -120,7 +120,8 @@ def test_a_service_is_restarted_here_before_anybody_is_told(
     wait_for(lambda: restarts(tmp_path / 'restarts') == 1 and web.up.exists())
     checks = web.checks
     wait_for(lambda: web.checks > checks + 3)
-    assert states(gateway) == ['unknown', 'ok']
+    # The first check may end before the first heartbeat or after it.
+    assert states(gateway) in (['unknown', 'ok'], ['ok'])
     assert restarts(tmp_path / 'restarts') == 1
     assert restarter.left() == 2
 
