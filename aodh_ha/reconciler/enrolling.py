@@ -59,12 +59,16 @@ class Enrolling:
 
     def _candidates(self, rules: list[Rule]) -> dict[str, Candidate]:
         """Servers that rules want and that have no guest yet, by id."""
-        projects = {r.project_id or None for r in rules}
+        of_project: dict[str, list[Rule]] = {}
+        for rule in rules:
+            of_project.setdefault(rule.project_id, []).append(rule)
+        operators = of_project.pop(enrolment.OPERATOR, [])
         found: dict[str, Candidate] = {}
-        for project_id in [None] if None in projects else sorted(p for p in projects if p):
+        for project_id in [None] if operators else sorted(of_project):
             for server in self._cloud.servers_of(project_id):
                 candidate = _candidate(server)
-                if server.status == ACTIVE and wish(candidate, rules):
+                theirs = [*of_project.get(server.project_id, ()), *operators]
+                if server.status == ACTIVE and wish(candidate, theirs):
                     found[server.id] = candidate
         ids = sorted(found)
         unknown: set[str] = set()

@@ -1,5 +1,6 @@
 """devcloud removes nothing that is not its own, leaves nobody running, and goes on where it was."""
 
+import hmac
 import os
 import pathlib
 import signal
@@ -14,6 +15,7 @@ HOME = pathlib.Path(__file__).resolve().parents[2] / 'deploy' / 'devcloud'
 sys.path.insert(0, str(HOME))
 
 from cloud import database, process, settings  # noqa: E402
+from guests import metadata  # noqa: E402
 
 LEADER = """
 import os, signal, subprocess, sys, time
@@ -34,6 +36,30 @@ def state(tmp_path: pathlib.Path) -> settings.Settings:
     for folder in (made.run, made.log, made.data, made.done):
         folder.mkdir()
     return made
+
+
+def test_a_guest_asks_the_metadata_service_in_its_own_name_only(
+    state: settings.Settings,
+) -> None:
+    folder = state.data / 'hosts' / 'host1' / 'guests' / 'a-guest'
+    folder.mkdir(parents=True)
+    (folder / 'guest.json').write_text('{"project_id": "a-project"}')
+    head = b'GET / HTTP/1.1\r\nx-instance-id: other\r\nX-Tenant-ID: other\r\nHost: h\r\n\r\n'
+    lines = metadata.headed(head, state.state, 'a-guest', 'secret').decode().split('\r\n')
+    signature = hmac.new(b'secret', b'a-guest', 'sha256').hexdigest()
+    assert lines == [
+        'GET / HTTP/1.1',
+        'Host: h',
+        'X-Forwarded-For: 127.0.0.1',
+        'X-Instance-ID: a-guest',
+        'X-Tenant-ID: a-project',
+        f'X-Instance-ID-Signature: {signature}',
+        '',
+        '',
+    ]
+    for stranger in ('', 'nobody'):
+        with pytest.raises(ValueError, match='no server'):
+            metadata.headed(head, state.state, stranger, 'secret')
 
 
 @pytest.mark.parametrize('verb', ['wipe', 'down', 'up', 'status'])

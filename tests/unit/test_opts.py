@@ -14,6 +14,14 @@ def load(tmp_path, text=''):
     return opts.load(['--config-file', str(file)])
 
 
+def test_guests_are_told_the_gateways_or_where_aodh_calls(tmp_path):
+    file = tmp_path / 'aodh-ha.conf'
+    file.write_text('[webhook]\npublic_url = https://ha.example.org:8787/\n')
+    assert opts.gateways(opts.load(['--config-file', str(file)])) == ['https://ha.example.org:8787']
+    file.write_text('[webhook]\ngateways = http://a:1/, http://b:2\n')
+    assert opts.gateways(opts.load(['--config-file', str(file)])) == ['http://a:1', 'http://b:2']
+
+
 def test_the_defaults_bound_what_is_done_at_once_and_forbid_what_loses_data(tmp_path):
     conf = load(tmp_path)
     limits = opts.limits(conf)
