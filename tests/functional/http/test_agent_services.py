@@ -82,7 +82,9 @@ class Guest:
         new.replace(self.folder / 'agent.conf')
 
     @contextlib.contextmanager
-    def agent(self, *gateways: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    def agent(
+        self, *gateways: str, program: list[str] | None = None, **environ: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """The agent while it runs."""
         given = {
             'PATH': os.environ['PATH'],
@@ -94,7 +96,8 @@ class Guest:
             **environ,
         }
         with self.log.open('ab') as log:
-            process = subprocess.Popen([sys.executable, '-S', str(AGENT)], env=given, stderr=log)
+            command = [sys.executable, '-S', *(program or [str(AGENT)])]
+            process = subprocess.Popen(command, env=given, stderr=log)
         try:
             wait_for(lambda: 'starts' in self.said(), 10, 'the agent to start')
             yield process
@@ -289,7 +292,7 @@ def test_hooks_are_run_around_a_restart(guest: Guest, make_gateway: Any) -> None
     assert 'hook before: sh: exit status 1' in guest.said()
 
 
-def test_systemd_hears_that_the_agent_is_ready_and_alive_until_it_is_stuck(
+def test_systemd_hears_that_the_agent_is_ready_and_alive_until_it_ends(
     guest: Guest, make_gateway: Any
 ) -> None:
     gateway = make_gateway(interval=0.1)
@@ -307,6 +310,35 @@ def test_systemd_hears_that_the_agent_is_ready_and_alive_until_it_is_stuck(
             assert agent.wait(5) == 0
             while heard[-1] != 'STOPPING=1':
                 heard.append(systemd.recv(4096).decode())
+
+
+STUCK = """
+import threading
+from aodh_ha.agent import beater, main
+beater.STUCK_AFTER = 0.5
+beater.exchange = lambda *_, **__: threading.Event().wait()  # as a resolver that hangs
+main.main()
+"""
+
+
+def test_systemd_is_told_no_more_when_the_heartbeats_are_stuck(guest: Guest) -> None:
+    path = str(guest.folder / 'notify')
+    guest.configure()
+    environ = {
+        'NOTIFY_SOCKET': path,
+        'WATCHDOG_USEC': '300000',
+        'PYTHONPATH': str(AGENT.parents[1]),
+    }
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        systemd.settimeout(1)  # ten times as long as between two of its messages
+        with guest.agent('http://gateway', program=['-c', STUCK], **environ):
+            heard = [systemd.recv(4096).decode()]
+            with pytest.raises(TimeoutError):
+                while len(heard) < 1000:
+                    heard.append(systemd.recv(4096).decode())
+            assert (heard[0], heard[1]) == ('READY=1', 'WATCHDOG=1')
+            assert 'the heartbeats are stuck' in guest.said()
 
 
 def test_a_new_key_of_the_vendor_data_is_taken_without_a_gap(
