@@ -79,7 +79,7 @@ def _create(file: pathlib.Path) -> bool:
 def guest_key(master: bytes, server_id: str, generation: int) -> str:
     """The key of a guest: 43 characters of base64, different for each generation."""
     text = f'guest:{server_id}:{generation}'.encode()
-    digest = hmac.new(master, text, hashlib.sha256).digest()
+    digest = hmac.digest(master, text, 'sha256')
     return base64.urlsafe_b64encode(digest).decode().rstrip('=')
 
 

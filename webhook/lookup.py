@@ -4,12 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from aodh_ha.db import Database, commands, guests
-from aodh_ha.db.commands import Command
+from aodh_ha.db import Database, senders
+from aodh_ha.db.senders import Found
 from aodh_ha.exceptions import AodhHAError, NotFound
-from aodh_ha.rules.guest import Guest
-
-Found = tuple[Guest, list[Command]]
 
 
 class Lookup:
@@ -26,12 +23,21 @@ class Lookup:
         self._lock = threading.Lock()
         self._waiting: list[_Question] = []
         self._busy = False
+        self._quick = senders.Quick(database) if database.is_sqlite else None
 
     def find(self, server_id: str) -> Found:
         """The guest, and the commands that its next reply carries.
 
         Raises NotFound, DatabaseAway.
         """
+        if self._quick:
+            found = self._quick.look(server_id, self._clock())
+            if found is None:
+                raise NotFound(f'no guest {server_id} is enrolled')
+            return found
+        return self._together(server_id)
+
+    def _together(self, server_id: str) -> Found:
         question = _Question(server_id)
         with self._lock:
             self._waiting.append(question)
@@ -46,8 +52,8 @@ class Lookup:
             raise type(answer)(answer.detail)  # each its own: a traceback grows where it passes
         if isinstance(answer, BaseException):
             raise answer
-        found: Found = answer
-        return found
+        together: Found = answer
+        return together
 
     def _look(self) -> None:
         with self._lock:
@@ -55,11 +61,9 @@ class Lookup:
         try:
             ids = sorted({q.server_id for q in batch})
             with self._database.read() as connection:
-                found = guests.get_many(connection, ids)
-                waiting = commands.pending_of(connection, ids, self._clock())
+                found = senders.look(connection, ids, self._clock())
             for q in batch:
-                guest = found.get(q.server_id)
-                q.answer = (guest, waiting.get(q.server_id, [])) if guest else _missing(q)
+                q.answer = found.get(q.server_id) or _missing(q)
         except BaseException as e:
             for q in batch:
                 q.answer = e

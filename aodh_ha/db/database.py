@@ -47,7 +47,8 @@ class Database:
         try:
             parsed = sa.make_url(url)
             self.is_sqlite = parsed.get_backend_name() == 'sqlite'
-            options: dict[str, Any] = {'pool_pre_ping': True}
+            # A file does not go away between two transactions.
+            options: dict[str, Any] = {'pool_pre_ping': not self.is_sqlite}
             if self.is_sqlite:
                 options['connect_args'] = {'timeout': 5, 'check_same_thread': False}
             else:

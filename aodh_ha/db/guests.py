@@ -1,5 +1,6 @@
 """Enrolled guests and what was heard of them."""
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +37,23 @@ def _guest(row: Any) -> Guest:
     return Guest(services=services, **values)
 
 
+_COLUMNS = tuple(c.name for c in guests.columns)
+
+
+def of_row(row: Sequence[Any]) -> Guest:
+    """The guest in a row with the table's columns, in their order."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values['services'] = _services(values['services'])
+    values['opted_out'] = bool(values['opted_out'])
+    return Guest(**values)
+
+
+@functools.lru_cache(maxsize=256)
+def _services(text: str) -> tuple[Service, ...]:
+    # Most guests of a fleet say the same, again and again.
+    return tuple(Service(**s) for s in json.loads(text))
+
+
 def get(connection: sa.Connection, server_id: str, project_id: str | None = None) -> Guest:
     """A guest, of this project unless project_id is None; raises NotFound."""
     query = sa.select(guests).where(guests.c.server_id == server_id)
@@ -45,15 +63,6 @@ def get(connection: sa.Connection, server_id: str, project_id: str | None = None
     if row is None:
         raise NotFound(f'no guest {server_id} is enrolled in this project')
     return _guest(row)
-
-
-_MANY = sa.select(guests).where(guests.c.server_id.in_(sa.bindparam('ids', expanding=True)))
-
-
-def get_many(connection: sa.Connection, server_ids: Sequence[str]) -> dict[str, Guest]:
-    """These guests by id, as far as they are enrolled, pending or refused."""
-    rows = connection.execute(_MANY, {'ids': server_ids}).all()
-    return {r.server_id: _guest(r) for r in rows}
 
 
 def find(
@@ -232,7 +241,9 @@ _BEAT = (
 
 def _service_values(services: Sequence[Service]) -> dict[str, Any]:
     return {
-        'reported': json.dumps([asdict(s) for s in services]),
+        'reported': json.dumps(
+            [{'name': s.name, 'state': s.state, 'failures': s.failures} for s in services]
+        ),
         'worst': max((s.failing for s in services), default=0),
     }
 

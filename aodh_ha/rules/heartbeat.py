@@ -183,13 +183,13 @@ def sign(
     """The signature of a request: hex HMAC-SHA256 over its parts, one a line."""
     digest = hashlib.sha256(body).hexdigest()
     text = '\n'.join([method, path, guest, str(generation), str(time), str(sequence), digest])
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key.encode(), text.encode(), 'sha256').hex()
 
 
 def sign_reply(key: str, status: int, sequence: int, body: bytes) -> str:
     """The signature of a reply, so that a guest never obeys anybody else."""
     text = '\n'.join(['reply', str(status), str(sequence), hashlib.sha256(body).hexdigest()])
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key.encode(), text.encode(), 'sha256').hex()
 
 
 def verify(claim: Claim, key: str, method: str, path: str, body: bytes) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from aodh_ha.db import commands, guests
+from aodh_ha.db.models import metadata
 from aodh_ha.exceptions import DatabaseAway, NotFound
 from aodh_ha.testing import START
 from tests import samples
@@ -18,7 +19,9 @@ MISSING = '99999999-9999-4999-8999-999999999999'
 
 
 class Held:
-    """The database, whose reads wait until they are let go, and are counted."""
+    """A database on a server, whose reads wait until they are let go, and are counted."""
+
+    is_sqlite = False
 
     def __init__(self, database):
         self.database = database
@@ -130,6 +133,24 @@ def test_an_error_of_ours_leaves_nobody_waiting(pool, lookup, held):
     assert [str(future.exception(10)) for future in asked] == ['ours', 'ours']
     held.error = None
     assert lookup.find(SERVER_ID)
+
+
+def test_from_sqlite_each_is_read_by_itself_and_the_same_is_found(database, held, pool):
+    held.go.set()
+    lookup, together = Lookup(database, lambda: START), Lookup(held, lambda: START)
+    with database.write() as c:
+        commands.add(c, SERVER_ID, 'report', {}, None, START, START + 60)
+    for server_id in (SERVER_ID, OTHER_ID):
+        assert lookup.find(server_id) == together.find(server_id)
+    assert [c.kind for c in lookup.find(SERVER_ID)[1]] == ['report']
+    with pytest.raises(NotFound):
+        lookup.find(MISSING)
+    database.run(lambda c: guests.forget(c, OTHER_ID))
+    with pytest.raises(NotFound):
+        lookup.find(OTHER_ID)
+    metadata.drop_all(database.engine)
+    with pytest.raises(DatabaseAway, match='no such table'):
+        lookup.find(SERVER_ID)
 
 
 def test_many_at_once_for_long_all_get_their_own(pool, lookup, held):
