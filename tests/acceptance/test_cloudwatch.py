@@ -118,8 +118,8 @@ def old(cloud: Devcloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
         finally:
             made.stopped.set()
             thread.join(60)
-            guest.forget()
             heat.delete_stack(stack.id)
+            guest.forget()
 
 
 def port(cloud: Devcloud) -> int:
