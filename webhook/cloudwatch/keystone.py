@@ -109,19 +109,32 @@ class Keystone:
             raise Away('it is asked for others already')
         try:
             identity = self._ask(request, claim)
-            secret = self._secret(identity, claim.access) if self._remember else ''
+            # A secret never changes: one that still agrees need not be asked for again.
+            secret = known.secret if known and sigv4.agrees(request, claim, known.secret) else ''
+            if self._remember and not secret:
+                secret = self._secret(identity, claim.access)
         except Away:
             self._away = True
+            raise
+        except Refusal:
+            with self._lock:
+                self._known.pop(key, None)
             raise
         finally:
             self._asking.release()
         # Only where our way to compute it is Keystone's way too.
         if secret and sigv4.agrees(request, claim, secret):
-            with self._lock:
-                self._known[key] = _Known(identity, secret, now + self._remember)
-                while len(self._known) > MOST:
-                    self._known.popitem(last=False)
+            self._keep(key, _Known(identity, secret, now + self._remember))
         return identity
+
+    def _keep(self, key: tuple[str, str, str], known: _Known) -> None:
+        with self._lock:
+            self._known.pop(key, None)
+            self._known[key] = known
+            # The oldest stand first. What was not used for so long is a secret too many.
+            since = known.until - 2 * self._remember
+            while len(self._known) > MOST or next(iter(self._known.values())).until < since:
+                self._known.popitem(last=False)
 
     def _ask(self, request: Request, claim: Claim) -> Identity:
         """Raises Refusal, Away."""

@@ -177,6 +177,21 @@ def test_keystone_is_asked_once_for_many_requests(service, stack, keystone):
     assert len(keystone.asked) == 2
 
 
+def test_an_access_key_is_forgotten_after_a_while(service, stack, keystone):
+    now = [1000.0]
+    service.app.wsgi_app._bridge._keystone._clock = lambda: now[0]
+    stack.call(put(('x', 1), InstanceId=SERVER_ID))
+    now[0] += 301
+    stack.call(put(('x', 2), InstanceId=SERVER_ID))
+    # Its secret is known, and asked for no more.
+    assert [p.rpartition('/')[2] for p in keystone.asked] == ['ec2tokens', 'AKSTACK', 'ec2tokens']
+    del keystone.access_keys['AKSTACK']
+    assert stack.call(put(('x', 3), InstanceId=SERVER_ID)).status_code == 200
+    now[0] += 301
+    answer = stack.call(put(('x', 4), InstanceId=SERVER_ID))
+    assert code(answer) == (403, 'InvalidClientTokenId')
+
+
 def test_keystone_is_asked_each_time_where_it_keeps_secrets(service, stack, keystone):
     keystone.tells_secrets = False
     for n in range(3):
