@@ -107,6 +107,7 @@ def crashed(service: Instance, ended: dict[str, Any]) -> list[str]:
     return [b for b in BOUNDARIES if f'{b}@{ended["recovery"]["id"]}' in found]
 
 
+@pytest.mark.timeout(1800)
 def test_nothing_is_lost_and_nothing_is_done_twice(service: Instance) -> None:
     cloud = service.cloud
     for name in CASES:
