@@ -3,6 +3,7 @@
 import base64
 import copy
 import pathlib
+import tempfile
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -82,7 +83,8 @@ class World(EngineWorld):
 
     def __post_init__(self):
         super().__post_init__()
-        self.master_key_file = pathlib.Path(self.database.engine.url.database + '.key')
+        self.folder = tempfile.TemporaryDirectory()
+        self.master_key_file = pathlib.Path(self.folder.name) / 'master.key'
         self.master_key_file.write_bytes(base64.urlsafe_b64encode(MASTER_KEY))
         self.aodh = FakeAodh()
         self.conf = SimpleNamespace(
