@@ -275,3 +275,23 @@ def test_a_rule_enrols_a_server_that_runs_already(cloud: Devcloud) -> None:
     finally:
         cloud.api.delete_enrolment_rule(rule['id'])
         remove(cloud, [guest])
+
+
+def test_what_nobody_enrolled_has_its_alarm_and_is_recovered(
+    cloud: Devcloud, booted: dict[str, Guest]
+) -> None:
+    """From opt-in metadata to the reboot, with nobody's help."""
+    guest = booted['drive']
+    linked = wait(
+        lambda: [a for a in cloud.api.alarms(guest.id) if a['aodh_alarm_id']],
+        'the service has created an alarm',
+        60,
+    )
+    carrier = cloud.aodh.get(linked[0]['aodh_alarm_id'])
+    assert carrier['project_id'] == guest.server().project_id, "the tenant's own"
+    wait(lambda: guest.measures()[-1:] == [0.0], 'it is healthy', 60)
+    guest.fault('agent-dies')
+    ended = guest.ended(180)
+    assert ended['recovery']['status'] == 'recovered', ended
+    assert ended['recovery']['reason'].startswith('by server.reboot soft')
+    assert guest.actions() == ['reboot']
