@@ -13,8 +13,9 @@ from aodh_ha.db.models import guests as guests_table
 from aodh_ha.exceptions import NotFound
 from aodh_ha.rules import cloudwatch
 from aodh_ha.rules.alarm import Alarm
-from aodh_ha.rules.cloudwatch import SERVICE_FAILURE, Identity
+from aodh_ha.rules.cloudwatch import Identity
 from aodh_ha.rules.guest import REFUSED, Guest
+from aodh_ha.rules.heartbeat import SERVICE_FAILURE
 
 FRESH = 900.0
 """Seconds that a signature may be old, or ahead: as AWS and Keystone have it."""

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from aodh_ha.rules.alarm import Alarm
 from aodh_ha.rules.guest import Guest
-from aodh_ha.rules.heartbeat import Service, is_uuid
+from aodh_ha.rules.heartbeat import SERVICE_FAILURE, Service, is_uuid
 
-HEARTBEAT, SERVICE_FAILURE = 'Heartbeat', 'ServiceFailure'
+HEARTBEAT = 'Heartbeat'
 NAMESPACE = 'system/linux'
 """Of everything that cfn-push-stats sends, but what it reads from HAProxy."""
 

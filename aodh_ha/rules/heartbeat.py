@@ -34,6 +34,10 @@ OK, FAILED, UNKNOWN = 'ok', 'failed', 'unknown'
 RESTARTED = 'restarted'
 """No state, but an event: the agent has restarted the service by itself."""
 
+SERVICE_FAILURE = 'ServiceFailure'
+"""The service that stands for what ``cfn-push-stats --service-failure`` told. No agent reports it:
+it heals by time alone."""
+
 MAX_SEQUENCE = 2**62
 """Sequences stay inside a signed 64-bit column on every database."""
 
@@ -235,12 +239,15 @@ def carried(services: Sequence[Service], before: Sequence[Service]) -> tuple[Ser
     """The services as reported, where an unknown one keeps the failures that it had before.
 
     After a reboot the agent cannot tell at once. Taken for healthy, a failed service would
-    count as recovered at the first heartbeat, and fail again, for ever.
+    count as recovered at the first heartbeat, and fail again, for ever. What was told to the
+    CloudWatch bridge stays beside them: the agent knows nothing of it.
     """
     failing = {s.name: s.failing for s in before}
-    return tuple(
+    reported = tuple(
         replace(s, failures=failing.get(s.name, 0)) if s.state == UNKNOWN else s for s in services
     )
+    told = (s for s in before if s.name == SERVICE_FAILURE)
+    return (*(s for s in reported if s.name != SERVICE_FAILURE), *told)
 
 
 def json_object(body: bytes) -> dict[str, Any]:

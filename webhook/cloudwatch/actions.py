@@ -14,14 +14,13 @@ from aodh_ha.rules.alarm import Alarm, Notification
 from aodh_ha.rules.cloudwatch import (
     HEARTBEAT,
     NAMESPACE,
-    SERVICE_FAILURE,
     STATES,
     Datum,
     Identity,
     Refusal,
 )
 from aodh_ha.rules.guest import PENDING, Guest
-from aodh_ha.rules.heartbeat import MAX_AGE, Metric, mended
+from aodh_ha.rules.heartbeat import MAX_AGE, SERVICE_FAILURE, Metric, mended
 from webhook import policies
 from webhook.auth import Caller, allowed
 from webhook.cloudwatch.answers import Node

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from aodh_ha.db import commands, queue
 from aodh_ha.exceptions import ActionRefused, NotFound
 from aodh_ha.recovery.actions.base import Action, Context, Observed
-from aodh_ha.rules.cloudwatch import SERVICE_FAILURE
+from aodh_ha.rules.heartbeat import SERVICE_FAILURE
 
 NAMESPACE = uuid.UUID('8f1b2c4e-5f0e-4a3c-9a53-6f2f5f6d5a01')
 

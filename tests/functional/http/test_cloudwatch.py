@@ -1,8 +1,11 @@
 """The CloudWatch bridge as guests see it that have cfn-push-stats in their images."""
 
 import pytest
+import sqlalchemy as sa
 
+from aodh_ha.db import cloudwatch as cloudwatch_db
 from aodh_ha.db import gateways, guests, metrics
+from aodh_ha.db.models import cloudwatch_requests
 from aodh_ha.rules.gateway import CLOUDWATCH
 from tests.functional.http import cloudwatch
 from tests.functional.http.cloudwatch import FORM, Caller, code, put, texts
@@ -22,6 +25,16 @@ token = the-services-own
 [cloudwatch]
 enabled = true
 """
+
+
+@pytest.fixture
+def everywhere(make, database_url, keystone):
+    """On every database."""
+    keystone.tells_secrets = True
+    made = make(database_url, webhook=CONFIGURATION.format(keystone=keystone.url))
+    made.enrolled()
+    place(made, SERVER_ID)
+    return Caller(made, *keystone.access_key('AKEVERY', stack_project(), 'heat_stack_user'))
 
 
 def stack_project(project=PROJECT, stack=STACK, domain=HEAT):
@@ -74,6 +87,27 @@ def test_a_heartbeat_is_one(service, stack):
     assert guest.sequence == 0
 
 
+def test_all_that_is_said_on_every_database(everywhere):
+    service = everywhere.service
+    service.alarm(name='A')
+    params = put(('Heartbeat', 1), ('ServiceFailure', 1), ('Load', 2.5), AlarmName='A')
+    signed = everywhere.signed(params)
+    for _ in range(2):
+        assert everywhere.send(signed).status_code == 200
+    guest = service.guest()
+    assert (guest.beats, guest.failures) == (1, 1)
+    assert values(service) == {'Load': (2.5, 'Counter')}
+    assert texts(everywhere.call({'Action': 'ListMetrics'}), 'MetricName') == [
+        *('Heartbeat', 'Load', 'ServiceFailure')
+    ]
+    service.clock.advance(3600)
+    with service.database.write() as c:
+        cloudwatch_db.settle_all(c, service.clock(), 300)
+        cloudwatch_db.prune(c, service.clock(), 300)
+        assert c.execute(sa.select(cloudwatch_requests)).all() == []
+    assert service.guest().failures == 0
+
+
 def test_service_failures_count_for_the_period(service, stack):
     for expected in (1, 2, 3):
         assert stack.call(put(('ServiceFailure', 1), InstanceId=SERVER_ID)).status_code == 200
@@ -95,12 +129,11 @@ def test_service_failures_stand_beside_what_the_agent_reports(service, stack):
     body = b'{"services": [{"name": "web", "state": "ok", "failures": 0}]}'
     assert service.beat(key, body).status_code == 202
     service.flush()
-    service.clock.advance(1)
-    stack.call(put(('Heartbeat', 1), InstanceId=SERVER_ID))
     assert {s.name: s.state for s in service.guest().services} == {
         'web': 'ok',
         'ServiceFailure': 'failed',
     }
+    assert service.guest().failures == 1
 
 
 def test_anything_else_is_a_metric(service, stack):

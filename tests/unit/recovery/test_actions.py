@@ -8,8 +8,7 @@ from aodh_ha.exceptions import ActionRefused
 from aodh_ha.recovery import evidence as evidence_of
 from aodh_ha.recovery.actions import ACTIONS, Context
 from aodh_ha.rules import policy
-from aodh_ha.rules.cloudwatch import SERVICE_FAILURE
-from aodh_ha.rules.heartbeat import Service
+from aodh_ha.rules.heartbeat import SERVICE_FAILURE, Service
 from aodh_ha.rules.policy import Step
 from tests import samples
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
