@@ -31,6 +31,7 @@ class Instance:
         conf['database'] = {'connection': database}
         conf['secrets'] = {'master_key_file': str(folder / 'master.key')}
         conf['webhook'] = {'host': '127.0.0.1', 'port': str(port), 'public_url': self.url}
+        conf['cloudwatch'] = {'enabled': 'false'}  # its port is the devcloud's own bridge's
         conf['publisher'] = {'driver': 'gnocchi', 'interval': '2'}
         # How long a dead worker's call is waited for rests on it.
         conf['service_credentials']['timeout'] = '8'
