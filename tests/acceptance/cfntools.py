@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator
 
 PACKAGES = ['heat-cfntools', 'python3-boto', 'python3-psutil', 'python3-six']
-PYTHON = '/usr/bin/python3'
+PYTHON = '/usr/bin/python3.11'
+"""Boto 2 cannot be imported by later ones."""
 VERSION = '1.4.2'
 
 # A tmpfs, because one overlay cannot lie on another, and a container's root is one already.
@@ -35,7 +36,11 @@ exec "$@"
 
 def unpack(folder: pathlib.Path) -> pathlib.Path:
     """The packages' files, which are nowhere installed; fails where Debian has them no more."""
-    subprocess.run(['apt-get', 'download', *PACKAGES], cwd=folder, check=True, capture_output=True)
+    download = ['apt-get', 'download', *PACKAGES]
+    if subprocess.run(download, cwd=folder, check=False, capture_output=True).returncode:
+        # A new machine has no lists of packages yet.
+        subprocess.run(['apt-get', 'update'], check=True, capture_output=True)
+        subprocess.run(download, cwd=folder, check=True, capture_output=True)
     for package in folder.glob('*.deb'):
         subprocess.run(['dpkg-deb', '-x', str(package), str(folder / 'root')], check=True)
     assert list(folder.glob(f'heat-cfntools_{VERSION}-*.deb')), 'another version of heat-cfntools'
