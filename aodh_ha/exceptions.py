@@ -65,6 +65,10 @@ class Gone(AodhHAError):
     """This URL is void"""
 
 
+class TooMany(AodhHAError):
+    """This is more than one guest may send"""
+
+
 class DatabaseAway(AodhHAError):
     """The database does not answer"""
 

@@ -72,6 +72,13 @@ webhook_opts: list[cfg.Opt] = [
         help="Seconds that a guest's clock may differ; only for freshness, times are ours.",
     ),
     cfg.FloatOpt(
+        'heartbeat_rate',
+        default=5.0,
+        min=0,
+        help='Heartbeats a second that one guest may send to one webhook, four times as many at '
+        'once; what is more is refused with 429 before the database is asked. 0: any.',
+    ),
+    cfg.FloatOpt(
         'callback_lifetime',
         default=0.0,
         min=0,

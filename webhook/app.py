@@ -15,6 +15,7 @@ from webhook import auth, errors
 from webhook.cloudwatch.door import open_bridge
 from webhook.intake import Intake
 from webhook.lookup import Lookup
+from webhook.pace import Pace
 from webhook.refusals import Refusals
 from webhook.state import State, state
 from webhook.v1 import (
@@ -57,7 +58,8 @@ def create_app(
     app.config['MAX_CONTENT_LENGTH'] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions['aodh_ha'] = State(
-        conf, database, master_key, urls, intake, refusals, clock, Lookup(database, clock)
+        *(conf, database, master_key, urls, intake, refusals, clock, Lookup(database, clock)),
+        pace=Pace(conf.webhook.heartbeat_rate),
     )
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)

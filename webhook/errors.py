@@ -21,7 +21,7 @@ STATUS: dict[type[exc.AodhHAError], tuple[int, str]] = {
     exc.DatabaseAway: (503, 'unavailable'),
 }
 RETRY_AFTER = '5'
-"""Seconds, sent with every 503: a beat later the database may be back."""
+"""Seconds, sent with every 503: a beat later the database may be back; and with every 429."""
 
 
 class Unauthorized(exc.AodhHAError):
@@ -36,6 +36,7 @@ STATUS |= {
     Unauthorized: (401, 'unauthorized'),
     Forbidden: (403, 'forbidden'),
     exc.Gone: (410, 'gone'),
+    exc.TooMany: (429, 'too_many'),
 }
 
 
@@ -51,7 +52,7 @@ def error(status: int, code: str, title: str, detail: str, **more: Any) -> Respo
     body = {'title': title, 'detail': detail, 'code': code, 'request_id': request_id(), **more}
     response = jsonify({'errors': [body]})
     response.status_code = status
-    if status == 503:
+    if status in (429, 503):
         response.headers['Retry-After'] = RETRY_AFTER
     return response
 

@@ -19,7 +19,7 @@ if _conf.cloudwatch.enabled:
 # One process: a beat's sequence is then checked against those that wait to be written.
 # Threads carry the load; several hosts share it.
 workers = 1
-worker_class = 'gthread'
+worker_class = 'webhook.workers.Worker'
 threads = _conf.webhook.threads
 timeout = 30
 graceful_timeout = 10

@@ -17,7 +17,7 @@ FRESH = 3.0
 class Probe:
     """Asks our own door, the way a guest would come.
 
-    A thread of ours runs on while every request thread is held by slow senders or a hung
+    A thread of ours runs on while every request thread is held, as by a hung
     database. Without this it would say that we listen, and every guest would be silent.
     """
 

@@ -10,6 +10,7 @@ from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.db import Database
 from webhook.intake import Intake
 from webhook.lookup import Lookup
+from webhook.pace import Pace
 from webhook.refusals import Refusals
 
 
@@ -25,6 +26,7 @@ class State:
     refusals: Refusals
     clock: Callable[[], float]
     lookup: Lookup
+    pace: Pace
 
 
 def state() -> State:

@@ -25,6 +25,7 @@ REASONS = {
     'old_generation': 'the key is of an old generation',
     'clock_skew': "the guest's clock is too far off, or the heartbeat too old",
     'not_yours': 'an access key spoke for it that is not of its stack or project',
+    'too_many': 'it sends more than a guest may',
     'replayed_sequence': 'the sequence is not newer than the last one',
 }
 

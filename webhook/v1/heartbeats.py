@@ -19,6 +19,7 @@ from aodh_ha.exceptions import (
     DatabaseAway,
     NotFound,
     ReplayedSequence,
+    TooMany,
 )
 from aodh_ha.rules import heartbeat
 from aodh_ha.rules.guest import REFUSED, Guest
@@ -78,6 +79,10 @@ def _authenticate(claim: Claim, body: bytes) -> tuple[str, Guest, list[Command]]
     except BadSignature:
         here.refusals.count(claim.guest, 'bad_signature', request.remote_addr)
         raise
+    # Counted only now: else a stranger could use up what a guest may send.
+    if not here.pace.allows(claim.guest):
+        here.refusals.count(claim.guest, 'too_many', request.remote_addr)
+        raise TooMany(f'a guest may send {here.conf.webhook.heartbeat_rate:g} heartbeats a second')
     try:
         guest, waiting = here.lookup.find(claim.guest)
     except NotFound:

@@ -29,6 +29,7 @@ master_key_file = {folder}/master.key
 host = {host}
 port = {port}
 public_url = {public_url}
+heartbeat_rate = 0
 {webhook}
 [keystone_authtoken]
 auth_type = admin_token

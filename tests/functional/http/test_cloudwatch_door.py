@@ -1,7 +1,6 @@
 """The bridge's door as a process has it, and whatever is sent there."""
 
 import contextlib
-import socket
 import threading
 import time
 
@@ -19,7 +18,6 @@ from tests.functional.http.test_cloudwatch import service as service_fixture
 from tests.functional.http.test_cloudwatch import stack as stack_fixture
 from tests.samples import OTHER_ID, SERVER_ID
 from tests.waiting import wait_for
-from webhook.cloudwatch import door
 
 service, stack = service_fixture, stack_fixture
 
@@ -144,18 +142,6 @@ def test_two_ports_of_one_process(keystone, sqlite_url, tmp_path):
         assert requests.get(f'{here}/healthz', timeout=10).status_code == 200
         wait_for(lambda: listening(database), 10)
     database.close()
-
-
-def test_a_sender_that_drips_is_cut_off():
-    near, far = socket.socketpair()
-    with near, far:
-        near.settimeout(10)
-        far.sendall(b'x')
-        began = time.monotonic()
-        with door._cut_off(near, 0.1):
-            while near.recv(1):
-                pass  # until it is shut
-        assert 0.05 < time.monotonic() - began < 5
 
 
 def test_slow_senders_leave_threads_for_others(service, stack, keystone, monkeypatch):

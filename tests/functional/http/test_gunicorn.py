@@ -1,5 +1,6 @@
 """The webhook as it runs: a gunicorn process, killed, flooded, and left without its database."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -17,6 +18,7 @@ from aodh_ha.rules.gateway import AGENT, GAPS
 from tests.functional.http.processes import Gunicorn, Proxy, free_port, gunicorn, wait_for
 from tests.functional.http.service import authorization, configuration, notification
 from tests.samples import PROJECT, SERVER_ID
+from webhook import workers
 
 MIB = 1024 * 1024
 
@@ -97,7 +99,7 @@ def start(tmp_path, keystone):
     """Start a webhook on the database of this URL, which has its tables."""
     stack = []
 
-    def start(url, administration=None, listen='127.0.0.1', ask='127.0.0.1'):
+    def start(url, administration=None, listen='127.0.0.1', ask='127.0.0.1', webhook=''):
         database = Database(administration or url)
         port = free_port()
         file = configuration(
@@ -107,6 +109,7 @@ def start(tmp_path, keystone):
             port=port,
             public_url=f'http://127.0.0.1:{port}',
             host=listen,
+            webhook=webhook,
         )
         manager = gunicorn(file, port, ask)
         process = manager.__enter__()
@@ -191,24 +194,79 @@ def test_a_413_comes_before_the_body_was_sent(running):
         assert b'413' in s.recv(4096).splitlines()[0]
 
 
-def test_while_slow_senders_keep_everybody_out_nobody_counts_as_silent(running):
-    """More connections than there are threads, that send half a head and nothing more."""
-    running.silent()
+HEAD = b'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\n'
+SLOW = {
+    'nothing': b'',
+    'half a head': HEAD,
+    'half a body': HEAD + b'Content-Length: 100\r\n\r\n{',
+    'half a chunk': HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{',
+}
+
+
+def test_slow_senders_hold_no_thread_and_are_cut_off(running):
+    """Far more connections than there are threads, that send a part and then drip."""
     wait_for(running.listening_since)
+    since = running.listening_since()
     slow = []
     try:
-        for _ in range(40):
-            s = socket.create_connection(('127.0.0.1', running.port), 30)
-            s.sendall(b'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\n')
-            slow.append(s)
-        wait_for(lambda: running.listening_since() is None)
+        for _ in range(25):
+            for part in SLOW.values():
+                s = socket.create_connection(('127.0.0.1', running.port), 30)
+                s.sendall(part)
+                slow.append(s)
+        for _ in range(20):
+            assert running.beat().status_code == 202
+            for s in slow:
+                with contextlib.suppress(OSError):
+                    s.sendall(b'x')
+        assert running.listening_since() == since
+        for s in slow:
+            s.settimeout(workers.PATIENCE + 5)
+            with contextlib.suppress(ConnectionResetError):
+                while s.recv(4096):
+                    pass  # it is cut off, or a request that came whole is answered
     finally:
         for s in slow:
             s.close()
-    freed = time.time()
-    since = wait_for(running.listening_since)
-    assert since >= freed - 1, 'what was not heard meanwhile is our silence'
     assert running.beat().status_code == 202
+
+
+def test_a_request_in_pieces_is_a_request(running):
+    body = b'{"server_id": 5}'
+    whole = HEAD + b'Content-Length: %d\r\nConnection: close\r\n\r\n%s' % (len(body), body)
+    with socket.create_connection(('127.0.0.1', running.port), 30) as s:
+        for n in range(0, len(whole), 7):
+            s.sendall(whole[n : n + 7])
+            time.sleep(0.01)
+        assert b' 401 ' in s.makefile('rb').readline()
+
+
+def test_requests_that_follow_each_other_on_a_connection_are_all_answered(running):
+    ask = b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+    with socket.create_connection(('127.0.0.1', running.port), 30) as s:
+        s.sendall(ask + ask + ask[:20])
+        answers = s.makefile('rb')
+        for _ in range(2):
+            assert b' 200 ' in answers.readline()
+            while answers.readline().strip():
+                pass
+            answers.readline()
+        s.sendall(ask[20:])
+        assert b' 200 ' in answers.readline()
+
+
+@pytest.fixture
+def limited(start, sqlite_url):
+    """A webhook that takes five heartbeats a second of each guest."""
+    return start(sqlite_url, webhook='heartbeat_rate = 5')
+
+
+def test_a_guest_that_floods_us_is_limited(limited):
+    answers = [limited.beat() for _ in range(100)]
+    assert {a.status_code for a in answers[:20]} == {202}
+    refused = next(a for a in answers if a.status_code == 429)
+    assert refused.headers['Retry-After']
+    assert refused.json()['errors'][0]['code'] == 'too_many'
 
 
 # ---- the database is away
