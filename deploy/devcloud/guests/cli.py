@@ -21,6 +21,10 @@ GRACE = 5.0  # seconds that `down` gives all guests together with their host
 SIMPLE = {
     'service-dies': (faults.service_dies, 'SIGKILL to the service'),
     'service-hangs': (faults.service_hangs, 'SIGSTOP to the service'),
+    'service-breaks': (
+        faults.service_breaks,
+        'the service dies and does not start before a rebuild',
+    ),
     'agent-dies': (faults.agent_dies, 'SIGKILL to the guest agent'),
     'agent-restarts': (faults.agent_restarts, 'the agent is stopped and started, as by an update'),
     'freeze': (faults.freeze, 'SIGSTOP to the whole guest'),

@@ -60,6 +60,12 @@ def service_hangs(machine: Machine) -> None:
     _wait(lambda: processes.stopped(*process), 'the service hangs')
 
 
+def service_breaks(machine: Machine) -> None:
+    """The service dies, and what it starts from is damaged: only a new root disk heals that."""
+    (machine.root / 'etc' / 'web.broken').touch()
+    service_dies(machine)
+
+
 def agent_dies(machine: Machine) -> None:
     process = _signal(machine, 'agent', signal.SIGKILL)
     _wait(lambda: not processes.alive(*process), 'the agent dies')
@@ -183,6 +189,8 @@ def present(machine: Machine) -> list[str]:
                 found.append('service hangs')
             elif not processes.alive(*web):
                 found.append('service died')
+            if (machine.root / 'etc' / 'web.broken').exists():
+                found.append('service broken')
             if not processes.alive(*agent):
                 found.append('agent died')
     if machines.read_json(machine.memory).get('panic'):

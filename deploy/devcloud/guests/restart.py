@@ -34,8 +34,10 @@ def main() -> int:
     while time.monotonic() < end:
         now = known().get('web')
         listens = (folder / 'root' / 'run' / 'web.port.now').exists()
-        if now and now != before.get('web') and listens:
-            return 0 if processes.alive(int(now[0]), str(now[1])) else 1
+        if now and now != before.get('web'):
+            lives = processes.alive(int(now[0]), str(now[1]))
+            if listens or not lives:
+                return 0 if lives else 1
         # Not time.sleep, which fails under libfaketime.
         select.select([], [], [], 0.05)
     print('web: not restarted', file=sys.stderr)

@@ -83,6 +83,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main() -> None:
+    if (FOLDER / 'root' / 'etc' / 'web.broken').exists():
+        sys.exit('web: its files are damaged: cannot start')
     run = FOLDER / 'root' / 'run'
     last = run / 'web.port'
     # The same port after a reboot, if nobody took it: links to a guest stay good.
