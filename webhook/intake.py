@@ -1,5 +1,6 @@
 """Accepted heartbeats on their way into the database, and the gateway's own sign of life."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -63,11 +64,13 @@ class Intake:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits and stop."""
+        """Write what waits and stop; from here on silence is ours, not the guests'."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         self.flush()
+        with contextlib.suppress(AodhHAError):
+            self._ticker.end(self._database)
 
     @property
     def broken(self) -> str | None:

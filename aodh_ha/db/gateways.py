@@ -73,3 +73,12 @@ class Ticker:
 
         database.run(work)
         self._ticked = monotonic
+
+    def end(self, database: Database) -> None:
+        """Record that this gateway listens no more: else it would count for some seconds yet.
+
+        Raises DatabaseAway.
+        """
+        mine = gateways.delete().where(gateways.c.name == self._name)
+        database.run(lambda connection: connection.execute(mine))
+        self._ticked = None

@@ -1,5 +1,6 @@
 """The bridge's own sign of life: its guests' silence counts only while it could hear them."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -37,10 +38,12 @@ class Listening:
         self._thread.start()
 
     def close(self) -> None:
-        """Tick no more."""
+        """Tick no more; from here on silence is ours, not the guests'."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+        with contextlib.suppress(AodhHAError):
+            self._ticker.end(self._database)
 
     def look(self) -> None:
         """Tick, if the guests can be heard."""

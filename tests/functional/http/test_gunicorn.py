@@ -194,6 +194,12 @@ def test_a_413_comes_before_the_body_was_sent(running):
         assert b'413' in s.recv(4096).splitlines()[0]
 
 
+def test_who_is_stopped_in_order_counts_as_deaf_at_once(running):
+    wait_for(running.listening_since)
+    running.gunicorn.stop()
+    assert running.listening_since() is None
+
+
 HEAD = b'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\n'
 SLOW = {
     'nothing': b'',
