@@ -122,7 +122,7 @@ def test_a_jump_of_the_wall_clock_changes_nothing(
 def test_another_gateway_takes_over_and_stays(
     make_gateway: Any, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beater_module, 'REQUEST_TIMEOUT', 0.1)
+    monkeypatch.setattr(beater_module, 'REQUEST_TIMEOUT', 1.0)
     hung = socket.create_server(('127.0.0.1', 0))
     mute = f'http://127.0.0.1:{hung.getsockname()[1]}'
     busy = make_gateway(answer=lambda: (503, b'{}', {'Retry-After': '1'}))
