@@ -72,7 +72,7 @@ def test_a_lost_callback_is_repeated(cloud: Devcloud, guests: dict[str, Guest]) 
     aodh_alarm = next(iter(cloud.api.alarms(guest.id)))['aodh_alarm_id']
     with cloud.stopped('aodh-evaluator'):
         guest.fault('freeze')
-        wait(lambda: guest.measures()[-1:] >= [3.0], 'the silence is in Gnocchi')
+        wait(lambda: guest.measures()[-1:] >= [4.0], 'the silence is in Gnocchi')
         cloud.run('kill', 'aodh-ha-webhook')
     try:
         wait(lambda: cloud.aodh.get(aodh_alarm)['state'] == 'alarm', 'Aodh has told nobody')
