@@ -107,8 +107,6 @@ def _left(deadline: float) -> float:
 
 
 def _send(sock: 'socket.socket', deadline: float, lines: 'list[str]', body: bytes) -> None:
-    if any('\r' in line or '\n' in line for line in lines):
-        raise TransportError('a header has more than one line')
     sock.settimeout(_left(deadline))
     sock.sendall('\r\n'.join(lines + ['', '']).encode('latin-1', 'replace') + body)
 
@@ -260,6 +258,8 @@ def exchange(
     if body:
         sent['Content-Length'] = str(len(body))
     sent.update(headers or {})
+    if any(end in text for pair in sent.items() for text in pair for end in '\r\n'):
+        raise TransportError('a header has more than one line')
     target = to.target
     sock = None  # type: socket.socket | None
     try:
