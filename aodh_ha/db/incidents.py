@@ -13,6 +13,9 @@ from aodh_ha.rules.evidence import Incident
 
 HOST, STORM = 'host', 'storm'
 
+WIDTH = ('host', 'zone', 'way')
+"""First words of the causes that rules.storm gives, from the narrowest."""
+
 BY_A_PERSON = '; closed by user '
 """Stands in the reason of an incident that a person closed."""
 
@@ -20,7 +23,10 @@ BY_A_PERSON = '; closed by user '
 def open_(
     connection: sa.Connection, kind: str, name: str, reason: str, now: float
 ) -> tuple[Incident, bool]:
-    """The open incident of this kind and name, and whether it was opened just now."""
+    """The open incident of this kind and name, and whether it was opened just now.
+
+    There is one storm at a time, whatever its cause is thought to be.
+    """
     known = get_open(connection, kind, name)
     if known:
         return known, False
@@ -85,6 +91,24 @@ def notified(connection: sa.Connection, incident_id: str) -> bool:
     return rowcount(connection.execute(incidents.update().where(mine).values(notified=True))) == 1
 
 
+def widen(connection: sa.Connection, known: Incident, cause: str, reason: str) -> bool:
+    """Give an open storm its cause, when that is found or turns out to be a wider one.
+
+    False when it is no wider: a storm is first seen when some of its guests are silent and the
+    others not yet, and all that those have in common may be their host. As it ends it looks
+    smaller again, and may go to and fro between two.
+    """
+    if _width(cause) <= _width(known.name):
+        return False
+    same = sa.and_(
+        incidents.c.id == known.id,
+        incidents.c.name == known.name,
+        incidents.c.active_key.is_not(None),
+    )
+    values = {'name': cause, 'reason': reason, 'notified': False}
+    return rowcount(connection.execute(incidents.update().where(same).values(values))) == 1
+
+
 def close(connection: sa.Connection, incident_id: str, now: float, reason: str) -> bool:
     """End an incident; False when it has ended. A host that dies again opens a new one."""
     mine = sa.and_(incidents.c.id == incident_id, incidents.c.active_key.is_not(None))
@@ -101,7 +125,12 @@ def dismissed_at(connection: sa.Connection, kind: str) -> float:
 
 
 def _key(kind: str, name: str) -> str:
-    return f'{kind}:{name}'[:255]
+    return kind if kind == STORM else f'{kind}:{name}'[:255]
+
+
+def _width(cause: str) -> int:
+    word = cause.partition(' ')[0]
+    return WIDTH.index(word) + 1 if word in WIDTH else 0
 
 
 def _incident(row: Any) -> Incident:

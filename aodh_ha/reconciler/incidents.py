@@ -108,8 +108,7 @@ class Incidents:
             one = next(iter(silent), None)
             fleet = one and evidence.fleet(connection, one, down, now, self._settings)
         if fleet and fleet.storm:
-            if not known:  # one at a time: its cause may look different every minute
-                self._open_storm(fleet, now)
+            self._open_storm(fleet, now)
             return
         for incident in known:
             self._close(incident, 'it is over', now)
@@ -118,6 +117,8 @@ class Incidents:
         def work(connection: sa.Connection) -> None:
             cause = fleet.cause or 'unknown'
             incident, new = incidents.open_(connection, incidents.STORM, cause, fleet.storm, now)
+            if incidents.widen(connection, incident, cause, fleet.storm):
+                incident, new = incidents.get(connection, incident.id), True
             _tell(connection, incident, new, incident.reason, now)
 
         self._database.run(work)

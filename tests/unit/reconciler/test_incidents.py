@@ -143,6 +143,30 @@ def test_when_all_fall_silent_at_once_a_person_is_told_why_once_and_when_it_is_o
     assert kinds(world) == ['incident', 'incident_closed']
 
 
+def test_a_storm_that_turns_out_to_be_wider_is_the_same_one_and_a_person_is_told_the_cause(world):
+    world.beat()
+    locate(world)
+    fleet(world, 6, host='host2')
+    fleet(world, 2, host='host3', last_seen=world.clock())
+    fleet(world, 2, host='host4', last_seen=world.clock())
+    world.do('incidents')
+    assert open_ones(world) == [('storm', 'host host2')]
+    world.pass_time(50)
+    for _ in range(3):
+        world.do('incidents')
+    assert open_ones(world) == [('storm', f'way {AGENT}')]
+    narrow, wide = world.notifications()
+    assert 'they are on host host2' in narrow
+    assert 'not one guest is heard by the gateway' in wide
+    assert kinds(world) == ['incident', 'incident']
+    # As it ends, those that are still silent are on one host again: nobody is told that.
+    with world.database.write() as c:
+        heard = models.guests.c.host != 'host2'
+        c.execute(models.guests.update().where(heard).values(last_seen=world.clock()))
+    world.do('incidents')
+    assert len(world.notifications()) == 2
+
+
 def test_a_few_silent_guests_among_many_are_no_storm(world):
     locate(world)
     fleet(world, 4, host='host2')
