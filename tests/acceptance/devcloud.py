@@ -26,7 +26,8 @@ T = TypeVar('T')
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / 'deploy' / 'devcloud' / 'devcloud'
 
-STATE, PORT = '.devcloud-acceptance', 24000
+STATE = os.environ.get('DEVCLOUD_STATE', '.devcloud-acceptance')
+PORT = int(os.environ.get('DEVCLOUD_PORT', '24000'))
 
 # Shorter than an operator's, so that a silence is known within seconds.
 INTERVAL = 2
@@ -215,8 +216,8 @@ class Devcloud:
 def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
     """A devcloud that is up, in a state folder of this name in the repository.
 
-    DEVCLOUD_KEEP=1 leaves it up, and takes one that is left: for a short loop. CI_LOGS names
-    a folder for its logs. DEVCLOUD_PREPARED=1 says that prepare.py has begun to bring it up.
+    DEVCLOUD_KEEP=1 leaves it up, and takes one that is left: for a short loop, on the devcloud
+    that DEVCLOUD_STATE and DEVCLOUD_PORT name. CI_LOGS names a folder for its logs. DEVCLOUD_PREPARED=1 says that prepare.py has begun to bring it up.
     """
     state = REPOSITORY / name
     keep = os.environ.get('DEVCLOUD_KEEP') == '1'

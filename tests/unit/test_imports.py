@@ -33,7 +33,8 @@ ALLOWED = {
     'aodh_ha.notifier': BELOW_WORKER,
     'aodh_ha.reconciler': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.callbacks'},
     'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.reconciler', 'aodh_ha.keys'},
-    'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler'},
+    # Heat's resources speak to our API and to Aodh as operators' commands do, by the same code.
+    'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc'},
     # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
     'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.servers'},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.

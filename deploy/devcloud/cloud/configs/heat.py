@@ -1,7 +1,7 @@
 """Heat: API, CloudFormation API and engine."""
 
 from cloud.configs.ini import auth, authtoken, locks, messaging, render
-from cloud.settings import PASSWORD, REGION, Settings
+from cloud.settings import PASSWORD, REGION, REPO, Settings
 
 # heat-api-cfn tells its policy no project (Heat 27), so that the defaults, which compare it, refuse
 # everybody. The engine lets a stack's user see what it may, and nothing else.
@@ -28,6 +28,7 @@ def _heat(s: Settings) -> dict:
             'environment_dir': s.venv / 'etc/heat/environment.d',
             'template_dir': s.venv / 'etc/heat/templates',
             'server_keystone_endpoint_type': 'public',
+            'plugin_dirs': REPO / 'deploy/heat/plugins',
         },
         'oslo_policy': {'policy_file': s.etc / 'heat/policy.yaml'},
         'paste_deploy': {'api_paste_config': s.etc / 'heat/api-paste.ini'},

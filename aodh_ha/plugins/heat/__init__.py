@@ -1,0 +1,15 @@
+"""Resource types for Heat's templates; loaded by the one file in deploy/heat/plugins."""
+
+import importlib
+from typing import Any
+
+MODULES: tuple[str, ...] = ()
+"""Modules here that have a ``resource_mapping``. They import Heat; this one does not."""
+
+
+def resource_mapping() -> dict[str, Any]:
+    """Classes by resource type, as Heat asks a plugin's module for them."""
+    found: dict[str, Any] = {}
+    for name in MODULES:
+        found |= importlib.import_module(f'{__name__}.{name}').resource_mapping()
+    return found
