@@ -217,7 +217,8 @@ def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
     """A devcloud that is up, in a state folder of this name in the repository.
 
     DEVCLOUD_KEEP=1 leaves it up, and takes one that is left: for a short loop, on the devcloud
-    that DEVCLOUD_STATE and DEVCLOUD_PORT name. CI_LOGS names a folder for its logs. DEVCLOUD_PREPARED=1 says that prepare.py has begun to bring it up.
+    that DEVCLOUD_STATE and DEVCLOUD_PORT name. CI_LOGS names a folder for its logs.
+    DEVCLOUD_PREPARED=1 says that prepare.py has begun to bring it up.
     """
     state = REPOSITORY / name
     keep = os.environ.get('DEVCLOUD_KEEP') == '1'
