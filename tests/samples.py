@@ -3,6 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
+
+from aodh_ha.db import commands
+from aodh_ha.db.commands import Command
 from aodh_ha.rules.evidence import Evidence, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.holdings import HEAT, IMAGE, Holdings, Member, Port, Volume
@@ -41,6 +45,11 @@ LADDER = Policy(
 def policy(**changes: Any) -> Policy:
     """LADDER, changed; the document stays as it is."""
     return replace(LADDER, **changes)
+
+
+def pending(connection: Connection, server_id: str, now: float) -> list[Command]:
+    """What the guest's next reply carries."""
+    return commands.pending_of(connection, [server_id], now).get(server_id, [])
 
 
 def guest(**changes: Any) -> Guest:

@@ -1,8 +1,6 @@
 """What the CloudWatch bridge keeps: which signed requests had their effect, and what failed."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -36,7 +34,7 @@ def mine(
     A stack's user speaks for those of its stack, another user for those of its project.
     """
     table = guests_table
-    query = sa.select(table.c.server_id).where(table.c.status != REFUSED)
+    query = sa.select(table).where(table.c.status != REFUSED)
     if identity.is_stack_user(domain):
         name = identity.project_name
         ways = [
@@ -51,8 +49,8 @@ def mine(
         query = query.where(table.c.project_id == identity.project_id)
     if server_ids:
         query = query.where(table.c.server_id.in_(sorted(server_ids)))
-    ids = connection.execute(query.order_by(table.c.server_id).limit(MOST_GUESTS)).scalars()
-    found = [guests.get(connection, i) for i in ids]
+    rows = connection.execute(query.order_by(table.c.server_id).limit(MOST_GUESTS))
+    found = [guests.of_row(r) for r in rows]
     if identity.is_stack_user(domain):
         return [g for g in found if cloudwatch.is_of_stack(g, identity.project_name)]
     return found
@@ -125,7 +123,7 @@ def settle(connection: sa.Connection, server_id: str, now: float, period: float)
     services = cloudwatch.service(guest.services, count)
     if services == guest.services:
         return
-    worst = max(s.failing for s in services)
+    worst = guests.worst(services)
     if bool(count) != any(s.failing for s in guest.services if s.name == SERVICE_FAILURE):
         message = f'{count} in the last {period:g} s' if count else 'none that counts any more'
         audit.record(
@@ -140,7 +138,7 @@ def settle(connection: sa.Connection, server_id: str, now: float, period: float)
         guests_table.update()
         .where(guests_table.c.server_id == server_id)
         .values(
-            services=json.dumps([asdict(s) for s in services]),
+            services=guests.services_text(services),
             failures=worst,
             failing_since=(guest.failing_since or now) if worst else None,
         )

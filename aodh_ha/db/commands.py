@@ -96,21 +96,6 @@ def add(
     return command_id
 
 
-def pending(connection: sa.Connection, server_id: str, now: float) -> list[Command]:
-    """What the guest's next reply carries, oldest first; at most AT_ONCE."""
-    query = (
-        sa.select(commands)
-        .where(
-            commands.c.server_id == server_id,
-            commands.c.status.in_(OPEN),
-            commands.c.expires_at > now,
-        )
-        .order_by(commands.c.created_at, commands.c.id)
-        .limit(AT_ONCE)
-    )
-    return [_command(r) for r in connection.execute(query).all()]
-
-
 _PENDING = (
     sa.select(commands)
     .where(
@@ -125,7 +110,10 @@ _PENDING = (
 def pending_of(
     connection: sa.Connection, server_ids: Sequence[str], now: float
 ) -> dict[str, list[Command]]:
-    """As ``pending`` for many guests; those for whom nothing waits are left out."""
+    """What the next reply to each of these guests carries, oldest first, at most AT_ONCE.
+
+    Guests for whom nothing waits are left out.
+    """
     found: dict[str, list[Command]] = {}
     for row in connection.execute(_PENDING, {'ids': server_ids, 'now': now}):
         mine = found.setdefault(row.server_id, [])

@@ -12,15 +12,13 @@ from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import delete_alarm
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
 from aodh_ha.rules.enrolment import CREDENTIALS, ENROLL, OPT_OUT, POLICY
+from aodh_ha.rules.enrolment import credentials as as_metadata
 
 Object = dict[str, Any]
 
 WAIT = 30.0
 """Seconds until a pending guest is given up on; a worker looks about once a second."""
 POLL = 0.5
-
-METADATA = CREDENTIALS
-"""As the agent reads them from Nova's metadata service or the config drive."""
 
 
 class NotEnrolled(AodhHAError):
@@ -209,7 +207,7 @@ class ForgetGuest(Command):
         self.api.forget_guest(guest['id'])
         try:
             found = self.servers.metadata_keys(guest['id'])
-            self.servers.delete_metadata(guest['id'], found & set(METADATA))
+            self.servers.delete_metadata(guest['id'], found & set(CREDENTIALS))
             if found & {ENROLL, POLICY}:
                 self.warn(
                     f"{guest['id']} is forgotten, but its server's metadata ask for enrolment "
@@ -221,7 +219,7 @@ class ForgetGuest(Command):
         except AodhHAError as e:
             self.warn(
                 f'{guest["id"]} is forgotten and its key is void, but its metadata '
-                f'({", ".join(METADATA)}) may still be there: {e.detail}'
+                f'({", ".join(CREDENTIALS)}) may still be there: {e.detail}'
             )
 
 
@@ -263,9 +261,7 @@ def _policy(guest: Object) -> _ByMatch:
 
 def metadata(credentials: Object) -> dict[str, str]:
     """The metadata that the agent looks for."""
-    gateways = ','.join(credentials['gateways'])
-    values = (gateways, credentials['key'], str(credentials['generation']))
-    return dict(zip(METADATA, values, strict=True))
+    return as_metadata(credentials['gateways'], credentials['key'], credentials['generation'])
 
 
 def agent_config(credentials: Object, interval: float) -> str:

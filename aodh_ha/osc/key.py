@@ -6,7 +6,8 @@ from typing import Any
 from aodh_ha.exceptions import AodhHAError, NotFound
 from aodh_ha.osc import fields
 from aodh_ha.osc.command import Lister, Row, ShowOne
-from aodh_ha.osc.guest import METADATA, agent_config, metadata
+from aodh_ha.osc.guest import agent_config, metadata
+from aodh_ha.rules.enrolment import KEY
 
 Object = dict[str, Any]
 
@@ -34,7 +35,7 @@ class _NewKey(ShowOne):
     def deliver(self, guest: Object, credentials: Object, wanted: bool | None) -> Row:
         """Bring the new key to the guest, as far as that is ours to do, and show it else."""
         try:
-            present = METADATA[1] in self.servers.metadata_keys(guest['id'])
+            present = KEY in self.servers.metadata_keys(guest['id'])
         except NotFound:
             present = False
         config = agent_config(credentials, guest['interval'])

@@ -10,7 +10,7 @@ from aodh_ha import keys, opts
 from aodh_ha.db import Database, enrolment
 from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound, NotNow
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules.enrolment import CREDENTIALS, Candidate, Rule, wish
+from aodh_ha.rules.enrolment import Candidate, Rule, credentials, wish
 from aodh_ha.rules.evidence import Server
 
 LOG = logging.getLogger(__name__)
@@ -99,9 +99,8 @@ class Enrolling:
                 self._conf.secrets.master_key_file, create=self._database.is_sqlite
             )
         key = keys.guest_key(self._master_key, server_id, generation)
-        values = (','.join(self._gateways), key, str(generation))
         try:
-            self._cloud.set_metadata(server_id, dict(zip(CREDENTIALS, values, strict=True)))
+            self._cloud.set_metadata(server_id, credentials(self._gateways, key, generation))
         except (NotFound, NotNow) as e:
             LOG.info('server %s is enrolled later: %s', server_id, e.detail)
             return False

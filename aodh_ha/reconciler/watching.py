@@ -1,5 +1,6 @@
 """Alarms for guests that nobody enrolled by hand: nobody else would create them."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -45,10 +46,13 @@ class Watching:
         self._urls = urls
         self._clock = clock
         self._later: dict[str, float] = {}
+        self._carriers: dict[str, str] | None = None
+        """Ids of Aodh's alarms by the alarm of ours that they call for, once a look needs them."""
 
     def look(self, now: float) -> None:
         """Raises CloudAway while Aodh does not answer, DatabaseAway."""
         self._later = {k: at for k, at in self._later.items() if at > now}
+        self._carriers = None
         with self._database.read() as connection:
             # Those that wait must not keep others out of the batch.
             found = guests.unwatched(connection, BATCH + len(self._later))
@@ -88,15 +92,14 @@ class Watching:
 
     def _carrier(self, alarm: Alarm) -> str | None:
         """The Aodh alarm that calls for ours."""
-        for found in self._aodh.list_all():
-            for url in found.get('alarm_actions') or []:
-                try:
-                    named = self._urls.read(ALARM, url.rpartition('/')[2])
-                except (BadSignature, Gone):
-                    continue
-                if named == alarm.id:
-                    return str(found['alarm_id'])
-        return None
+        if self._carriers is None:
+            self._carriers = {}
+            for found in self._aodh.list_all():
+                for url in found.get('alarm_actions') or []:
+                    with contextlib.suppress(BadSignature, Gone):
+                        named = self._urls.read(ALARM, url.rpartition('/')[2])
+                        self._carriers[named] = str(found['alarm_id'])
+        return self._carriers.get(alarm.id)
 
     def _note(self, connection: sa.Connection, alarm: Alarm, reason: str) -> None:
         if alarms.set_problem(connection, alarm.id, reason):

@@ -1,13 +1,12 @@
 """After Heat replaced servers: their guests go on under the new ids, with keys of their own."""
 
-import secrets
 from collections import Counter
-from typing import Any
 
 from aodh_ha import keys
-from aodh_ha.db import Database, guests, succession
+from aodh_ha.db import Database, enrolment, guests, succession
 from aodh_ha.exceptions import NotFound
 from aodh_ha.recovery.cloud import Cloud
+from aodh_ha.rules.enrolment import credentials
 from aodh_ha.rules.holdings import Member
 
 
@@ -51,14 +50,8 @@ class Succession:
             try:
                 generation = guests.get(connection, new_id).generation
             except NotFound:
-                generation = 1 + secrets.randbelow(2**53)
-        self._cloud.set_metadata(new_id, self._credentials(new_id, generation))
+                generation = enrolment.new_generation()
+        key = keys.guest_key(self._master_key, new_id, generation)
+        self._cloud.set_metadata(new_id, credentials(self._gateways, key, generation))
         found = self._database.run(lambda c: succession.follow(c, old_id, new_id, generation, now))
         return found is not None
-
-    def _credentials(self, server_id: str, generation: int) -> dict[str, Any]:
-        return {
-            'aodh_ha_gateways': ','.join(self._gateways),
-            'aodh_ha_key': keys.guest_key(self._master_key, server_id, generation),
-            'aodh_ha_generation': str(generation),
-        }

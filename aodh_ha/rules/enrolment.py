@@ -1,7 +1,7 @@
 """Which servers are enrolled without anybody naming them: by their metadata, or by a rule."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -16,8 +16,9 @@ OPT_OUT = 'aodh_ha:opt_out'
 
 BY_METADATA = 'metadata'
 
-CREDENTIALS = ('aodh_ha_gateways', 'aodh_ha_key', 'aodh_ha_generation')
-"""What an agent looks for in its server's metadata, and in Nova's vendordata."""
+KEY = 'aodh_ha_key'
+CREDENTIALS = ('aodh_ha_gateways', KEY, 'aodh_ha_generation')
+"""What an agent looks for in its server's metadata, and in Nova's vendordata; see credentials()."""
 
 TAG = re.compile(r'[^,/]{1,60}')
 """Of a server, as Nova takes it."""
@@ -104,6 +105,11 @@ def wish(server: Candidate, rules: Iterable[Rule]) -> Wish | None:
         group_name=rule.group_name if rule else '',
         metadata_policy=policy,
     )
+
+
+def credentials(gateways: Sequence[str], key: str, generation: int) -> dict[str, str]:
+    """Gateways and key as an agent looks for them."""
+    return dict(zip(CREDENTIALS, (','.join(gateways), key, str(generation)), strict=True))
 
 
 def yes(value: str) -> bool:

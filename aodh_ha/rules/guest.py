@@ -26,16 +26,16 @@ class Guest:
     boot_grace: float
     policy: str
     enrolled_at: float
-    last_seen: float | None
-    sequence: int
-    beats: int
+    last_seen: float | None = None
+    sequence: int = 0
+    beats: int = 0
     """Heartbeats received since enrolment."""
-    boot_id: str | None
-    services: tuple[Service, ...]
-    failures: int
+    boot_id: str | None = None
+    services: tuple[Service, ...] = ()
+    failures: int = 0
     """Consecutive failed checks of its worst service, as last reported."""
-    failing_since: float | None
-    seen_by: str | None
+    failing_since: float | None = None
+    seen_by: str | None = None
     """Which way the last sign of life came: ``agent``, ``cloudwatch`` or
     ``ceilometer:<meter>``."""
     group_name: str = ''

@@ -165,13 +165,9 @@ def _guest(recovery: Recovery, evidence: Evidence) -> Guest:
         policy=policy.name,
         enrolled_at=0.0,
         last_seen=last_seen,
-        sequence=0,
-        beats=0,
         boot_id=evidence.boot_id,
         services=services,
         failures=int(failing),
-        failing_since=None,
-        seen_by=None,
         host=recovery.host,
         group_name=recovery.group_name,
     )

@@ -7,6 +7,7 @@ import pytest
 from aodh_ha.db import commands
 from aodh_ha.exceptions import NotFound
 from aodh_ha.testing import START
+from tests import samples
 from tests.samples import OTHER_ID, SERVER_ID
 
 
@@ -19,7 +20,7 @@ def add(database, server_id=SERVER_ID, at=START, seconds=60, **more):
 
 def pending(database, now=START, server_id=SERVER_ID):
     with database.read() as c:
-        return [x.id for x in commands.pending(c, server_id, now)]
+        return [x.id for x in samples.pending(c, server_id, now)]
 
 
 def get(database, command_id, now=None):

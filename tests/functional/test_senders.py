@@ -5,7 +5,7 @@ from aodh_ha.rules.guest import REFUSED
 from aodh_ha.rules.heartbeat import Service
 from aodh_ha.testing import START
 from tests import samples
-from tests.samples import OTHER_ID, SERVER_ID
+from tests.samples import OTHER_ID, SERVER_ID, pending
 
 MISSING = '99999999-9999-4999-8999-999999999999'
 
@@ -20,7 +20,7 @@ def test_guests_are_found_as_they_are_with_the_commands_that_wait(database):
         for n in range(commands.AT_ONCE + 2):
             commands.add(c, SERVER_ID, 'report', {}, None, START + n, START + 60)
         commands.add(c, OTHER_ID, 'report', {}, None, START - 60, START)  # expired
-        waiting = commands.pending(c, SERVER_ID, START)
+        waiting = pending(c, SERVER_ID, START)
     assert len(waiting) == commands.AT_ONCE
     with database.read() as c:
         found = senders.look(c, [SERVER_ID, OTHER_ID, MISSING], START)

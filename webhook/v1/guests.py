@@ -173,14 +173,6 @@ def enroll() -> tuple[Response, int]:
             boot_grace=0,
             policy=data.get('policy', known.policy if known else ''),
             enrolled_at=now,
-            last_seen=None,
-            sequence=0,
-            beats=0,
-            boot_id=None,
-            services=(),
-            failures=0,
-            failing_since=None,
-            seen_by=None,
             group_name=data.get('group', known.group_name if known else ''),
         )
         if wanted.policy:

@@ -11,7 +11,8 @@ from flask import Blueprint, Response, jsonify
 
 from aodh_ha.db import enrolment, guests
 from aodh_ha.exceptions import InvalidRequest, NotFound
-from aodh_ha.rules.enrolment import CREDENTIALS, Candidate
+from aodh_ha.rules.enrolment import Candidate
+from aodh_ha.rules.enrolment import credentials as as_metadata
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.heartbeat import json_object, storable
 from webhook.auth import caller
@@ -42,8 +43,7 @@ def answer() -> Response:
     if guest is None:
         return jsonify({})
     found = credentials(guest)
-    values = (','.join(found['gateways']), found['key'], str(found['generation']))
-    return jsonify(dict(zip(CREDENTIALS, values, strict=True)))
+    return jsonify(as_metadata(found['gateways'], found['key'], found['generation']))
 
 
 def _read(data: dict[str, Any]) -> Candidate:

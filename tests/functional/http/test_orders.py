@@ -11,7 +11,7 @@ from aodh_ha.rules import guards
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, SENT, UNVERIFIED
 from tests import samples
 from tests.functional.http.service import notification, refused
-from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
+from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID, pending
 from webhook import explanation
 from webhook.v1 import fields
 
@@ -242,7 +242,7 @@ def test_a_cancelled_recovery_is_over_for_whoever_holds_it_and_for_this_silence(
     with pytest.raises(queue.LeaseLost):
         service.database.run(lambda c: queue.renew(c, held, service.clock(), 15))
     with service.database.read() as c:
-        left = commands.pending(c, SERVER_ID, service.clock())
+        left = pending(c, SERVER_ID, service.clock())
     assert [c.recovery_id for c in left] == [None]
     found = service.call('GET', f'/v1/recoveries/{recovery}').get_json()
     assert [a['status'] for a in found['attempts']] == [UNVERIFIED]

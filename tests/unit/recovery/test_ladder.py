@@ -13,7 +13,7 @@ from aodh_ha.rules.evidence import Activity, Silence
 from aodh_ha.rules.holdings import Holdings, Port, Volume
 from aodh_ha.rules.recovery import FAILED, LEFT_ALONE, QUEUED, RECOVERED
 from aodh_ha.testing import DROPPED, START
-from tests.samples import OTHER_ID, PROJECT, SERVER_ID
+from tests.samples import OTHER_ID, PROJECT, SERVER_ID, pending
 
 NO_STORMS = Storms(minimum=1000)
 SOFT, HARD = 'server.reboot soft', 'server.reboot hard'
@@ -218,7 +218,7 @@ def test_what_the_guest_could_not_restart_is_known_at_once(world):
 
     def agent():
         with world.database.write() as c:
-            for command in commands.pending(c, SERVER_ID, world.clock()):
+            for command in pending(c, SERVER_ID, world.clock()):
                 commands.finish(c, SERVER_ID, command.id, False, 'no such unit', world.clock())
 
     real = world.tick

@@ -11,7 +11,7 @@ from aodh_ha.db.models import metadata
 from aodh_ha.exceptions import DatabaseAway, NotFound
 from aodh_ha.testing import START
 from tests import samples
-from tests.samples import OTHER_ID, SERVER_ID
+from tests.samples import OTHER_ID, SERVER_ID, pending
 from tests.waiting import wait_for
 from webhook.lookup import Lookup
 
@@ -80,7 +80,7 @@ def test_a_guest_is_found_with_what_waits_for_it(database, lookup, held):
     assert guest.server_id == SERVER_ID
     assert [c.id for c in waiting] == found[: commands.AT_ONCE]
     with database.read() as c:
-        assert waiting == commands.pending(c, SERVER_ID, START)
+        assert waiting == pending(c, SERVER_ID, START)
     assert [c.kind for c in lookup.find(OTHER_ID)[1]] == ['report']
 
 
