@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aodh_ha.db import Database, gateways, guests, metrics
 from aodh_ha.db.guests import Beat
 from aodh_ha.exceptions import AodhHAError, DatabaseAway
+from webhook.periodic import Periodic
 
 LOG = logging.getLogger(__name__)
 
@@ -51,23 +52,20 @@ class Intake:
         self._pending: dict[str, Beat] = {}
         self._writing: dict[str, Beat] = {}
         self._writer = threading.Lock()
-        self._stop = threading.Event()
         self._broken: str | None = None
         self._dropped: dict[str, int] = {}
         self._ticked_at: float | None = None
         self._told_at: float | None = None
-        self._thread = threading.Thread(target=self._run, name='intake', daemon=True)
+        self._periodic = Periodic('intake', FLUSH, self.flush)
 
     def start(self) -> None:
         """Write once now, then every FLUSH seconds."""
         self.flush()
-        self._thread.start()
+        self._periodic.start()
 
     def close(self) -> None:
         """Write what waits and stop; from here on silence is ours, not the guests'."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._periodic.close()
         self.flush()
         with contextlib.suppress(AodhHAError):
             self._ticker.end(self._database)
@@ -203,10 +201,6 @@ class Intake:
             if failure:
                 return failure
         return None
-
-    def _run(self) -> None:
-        while not self._stop.wait(FLUSH):
-            self.flush()
 
 
 def _joined(older: Beat | None, newer: Beat) -> Beat:

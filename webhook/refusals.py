@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aodh_ha.db import Database, refusals
 from aodh_ha.db.refusals import NOBODY, Refusal
 from aodh_ha.exceptions import AodhHAError
+from webhook.periodic import Periodic
 
 LOG = logging.getLogger(__name__)
 
@@ -30,18 +31,15 @@ class Refusals:
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, str], Refusal] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='refusals', daemon=True)
+        self._periodic = Periodic('counting refused heartbeats', FLUSH, self.flush)
 
     def start(self) -> None:
         """Write every FLUSH seconds."""
-        self._thread.start()
+        self._periodic.start()
 
     def close(self) -> None:
         """Write what waits and stop."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._periodic.close()
         self.flush()
 
     def count(self, server_id: str, reason: str, address: str | None) -> None:
@@ -74,10 +72,3 @@ class Refusals:
                 lost = sum(r.count for r in found[start:])
                 LOG.warning('%d refused heartbeats are not counted: %s', lost, e.detail)
                 return
-
-    def _run(self) -> None:
-        while not self._stop.wait(FLUSH):
-            try:
-                self.flush()
-            except Exception:
-                LOG.exception('counting refused heartbeats failed')

@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable
 
 from aodh_ha.db import Database, gateways
 from aodh_ha.exceptions import AodhHAError
+from webhook.periodic import Periodic
 
 LOG = logging.getLogger(__name__)
 
@@ -29,19 +29,18 @@ class Listening:
         self._clock = clock
         self._well = well
         self._was_well: bool | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='cloudwatch', daemon=True)
+        self._periodic = Periodic(
+            'recording that the CloudWatch bridge listens', INTERVAL, self.look
+        )
 
     def start(self) -> None:
         """Tick once now, then every INTERVAL seconds."""
         self.look()
-        self._thread.start()
+        self._periodic.start()
 
     def close(self) -> None:
         """Tick no more; from here on silence is ours, not the guests'."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._periodic.close()
         with contextlib.suppress(AodhHAError):
             self._ticker.end(self._database)
 
@@ -62,10 +61,3 @@ class Listening:
             self._ticker.tick(self._database, self._clock())
         except AodhHAError as e:
             LOG.warning('that the CloudWatch bridge listens is not recorded: %s', e.detail)
-
-    def _run(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            try:
-                self.look()
-            except Exception:
-                LOG.exception('recording that the CloudWatch bridge listens failed')
