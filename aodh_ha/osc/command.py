@@ -83,6 +83,11 @@ class _Clients:
             raise osc.CommandError(f'{failed} of {len(names)} failed')
 
 
+def of_all_projects(parser: argparse.ArgumentParser, what: str = 'Of all projects') -> None:
+    """The option with which an administrator sees beyond the project."""
+    parser.add_argument('--all-projects', action='store_true', help=f'{what} (administrators)')
+
+
 class Command(_Clients, command.Command):
     """A command that prints nothing, or its own lines."""
 

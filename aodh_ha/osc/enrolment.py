@@ -6,7 +6,7 @@ from typing import Any
 from aodh_ha.exceptions import NotFound
 from aodh_ha.osc import fields
 from aodh_ha.osc.client import one
-from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 from aodh_ha.rules.heartbeat import is_uuid
 
 Object = dict[str, Any]
@@ -75,9 +75,7 @@ class ListRules(Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Of all projects (administrators)'
-        )
+        of_all_projects(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:

@@ -10,7 +10,7 @@ from cliff.columns import FormattableColumn
 from aodh_ha.exceptions import AodhHAError, Conflict, NotFound
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import delete_alarm
-from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 from aodh_ha.rules.enrolment import CREDENTIALS, ENROLL, OPT_OUT, POLICY
 from aodh_ha.rules.enrolment import credentials as as_metadata
 
@@ -120,9 +120,7 @@ class ListGuests(Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Of all projects (administrators)'
-        )
+        of_all_projects(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:

@@ -7,7 +7,7 @@ from typing import Any
 from aodh_ha.exceptions import InvalidPolicy
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import guest_id
-from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 from aodh_ha.rules import policy as rules
 from aodh_ha.rules.document import Document
 from aodh_ha.rules.policy import DEAD_HOST, HOST_DOWN, PRESERVABLE, Policy, Step
@@ -133,9 +133,7 @@ class ReplayPolicy(Lister):
         parser.add_argument(
             '--guest', metavar='GUEST', help='Only of this guest (name, or id of its server)'
         )
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Of all projects (administrators)'
-        )
+        of_all_projects(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:

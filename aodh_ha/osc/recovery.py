@@ -7,7 +7,7 @@ from cliff.columns import FormattableColumn
 
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import guest_id
-from aodh_ha.osc.command import Lister, Row, ShowOne
+from aodh_ha.osc.command import Lister, Row, ShowOne, of_all_projects
 
 Object = dict[str, Any]
 
@@ -22,9 +22,7 @@ class ListRecoveries(Lister):
             '--guest', metavar='GUEST', help='Of this guest (name, or id of its server)'
         )
         parser.add_argument('--active', action='store_true', help='Only those under way')
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Of all projects (administrators)'
-        )
+        of_all_projects(parser)
         parser.add_argument(
             '--limit', metavar='N', type=fields.count, help='The newest N (default: 1000)'
         )
@@ -70,9 +68,7 @@ class _OfRecovery(ShowOne):
         """The options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument('recovery', metavar='RECOVERY', help='Recovery (id)')
-        parser.add_argument(
-            '--all-projects', action='store_true', help="Another project's, too (administrators)"
-        )
+        of_all_projects(parser, "Another project's, too")
         return parser
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aodh_ha.osc import fields
 from aodh_ha.osc.alarm import guest_id
-from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 
 Object = dict[str, Any]
 
@@ -86,9 +86,7 @@ class ListSilences(Lister):
         """The options."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument('--ended', action='store_true', help='Those that have ended, too')
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Of all projects (administrators)'
-        )
+        of_all_projects(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
@@ -123,9 +121,7 @@ class EndSilence(Command):
         parser.add_argument(
             'silences', metavar='SILENCE', nargs='+', help='Maintenance window (id)'
         )
-        parser.add_argument(
-            '--all-projects', action='store_true', help="Another project's, too (administrators)"
-        )
+        of_all_projects(parser, "Another project's, too")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

@@ -6,11 +6,13 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from aodh_ha.exceptions import BadSignature, ClockSkew, InvalidRequest
+
+T = TypeVar('T')
 
 SCHEME = 'AODH-HA-HMAC-SHA256'
 MAX_BODY = 16 * 1024
@@ -37,6 +39,10 @@ RESTARTED = 'restarted'
 SERVICE_FAILURE = 'ServiceFailure'
 """The service that stands for what ``cfn-push-stats --service-failure`` told. No agent reports it:
 it heals by time alone."""
+
+WATCHED = 'watch:'
+"""What the name of a watch follows in the name of the service that stands for it; see rules.watch.
+No agent reports such a one, either."""
 
 MAX_SEQUENCE = 2**62
 """Sequences stay inside a signed 64-bit column on every database."""
@@ -222,16 +228,13 @@ def parse_report(body: bytes) -> Report:
     if not body:
         return Report()
     data = json_object(body)
-    services = data.get('services', [])
-    if not isinstance(services, list) or len(services) > MAX_SERVICES:
-        raise InvalidRequest(f'services must be a list of at most {MAX_SERVICES}')
     return Report(
         boot_id=_text(data, 'boot_id'),
         agent=_text(data, 'agent'),
-        services=tuple(_service(n, s) for n, s in enumerate(services)),
-        results=_results(data.get('results', [])),
-        metrics=_metrics(data.get('metrics', [])),
-        events=_events(data.get('events', [])),
+        services=_each(data, 'services', MAX_SERVICES, _service),
+        results=_each(data, 'results', MAX_RESULTS, _result),
+        metrics=_each(data, 'metrics', MAX_METRICS, _metric),
+        events=_each(data, 'events', MAX_EVENTS, _event),
     )
 
 
@@ -246,8 +249,13 @@ def carried(services: Sequence[Service], before: Sequence[Service]) -> tuple[Ser
     reported = tuple(
         replace(s, failures=failing.get(s.name, 0)) if s.state == UNKNOWN else s for s in services
     )
-    told = (s for s in before if s.name == SERVICE_FAILURE)
-    return (*(s for s in reported if s.name != SERVICE_FAILURE), *told)
+    told = (s for s in before if is_told(s.name))
+    return (*(s for s in reported if not is_told(s.name)), *told)
+
+
+def is_told(name: str) -> bool:
+    """Whether a service of this name stands for what came through the CloudWatch bridge."""
+    return name == SERVICE_FAILURE or name.startswith(WATCHED)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -283,8 +291,16 @@ def mended(text: str) -> str:
     return _UNSTORABLE.sub('?', text)
 
 
-def _service(n: int, data: Any) -> Service:
-    where = f'services[{n}]'
+def _each(
+    data: dict[str, Any], name: str, most: int, read: Callable[[str, Any], T]
+) -> tuple[T, ...]:
+    items = data.get(name, [])
+    if not isinstance(items, list) or len(items) > most:
+        raise InvalidRequest(f'{name} must be a list of at most {most}')
+    return tuple(read(f'{name}[{n}]', item) for n, item in enumerate(items))
+
+
+def _service(where: str, data: Any) -> Service:
     if not isinstance(data, dict):
         raise InvalidRequest(f'{where} must be an object with name, state and failures')
     name = _text(data, 'name')
@@ -298,14 +314,7 @@ def _service(n: int, data: Any) -> Service:
     return Service(name, state, failures)
 
 
-def _results(data: Any) -> tuple[Result, ...]:
-    if not isinstance(data, list) or len(data) > MAX_RESULTS:
-        raise InvalidRequest(f'results must be a list of at most {MAX_RESULTS}')
-    return tuple(_result(n, r) for n, r in enumerate(data))
-
-
-def _result(n: int, data: Any) -> Result:
-    where = f'results[{n}]'
+def _result(where: str, data: Any) -> Result:
     if not isinstance(data, dict):
         raise InvalidRequest(f'{where} must be an object with id, ok and detail')
     if not is_uuid(data.get('id')):
@@ -317,14 +326,7 @@ def _result(n: int, data: Any) -> Result:
     return Result(data['id'], ok and not refused, detail, refused)
 
 
-def _events(data: Any) -> tuple[ServiceEvent, ...]:
-    if not isinstance(data, list) or len(data) > MAX_EVENTS:
-        raise InvalidRequest(f'events must be a list of at most {MAX_EVENTS}')
-    return tuple(_event(n, e) for n, e in enumerate(data))
-
-
-def _event(n: int, data: Any) -> ServiceEvent:
-    where = f'events[{n}]'
+def _event(where: str, data: Any) -> ServiceEvent:
     if not isinstance(data, dict):
         raise InvalidRequest(f'{where} must be an object with id, service, state and ago')
     id, service = _text(data, 'id', 32), _text(data, 'service')
@@ -339,14 +341,7 @@ def _event(n: int, data: Any) -> ServiceEvent:
     return ServiceEvent(id, service, state, min(ago, MAX_AGO), detail)
 
 
-def _metrics(data: Any) -> tuple[Metric, ...]:
-    if not isinstance(data, list) or len(data) > MAX_METRICS:
-        raise InvalidRequest(f'metrics must be a list of at most {MAX_METRICS}')
-    return tuple(_metric(n, m) for n, m in enumerate(data))
-
-
-def _metric(n: int, data: Any) -> Metric:
-    where = f'metrics[{n}]'
+def _metric(where: str, data: Any) -> Metric:
     if not isinstance(data, dict):
         raise InvalidRequest(f'{where} must be an object with name, value and unit')
     return metric(data.get('name'), data.get('value'), data.get('unit'), data.get('age'), where)
