@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-MODULES: tuple[str, ...] = ()
+MODULES = ('policy',)
 """Modules here that have a ``resource_mapping``. They import Heat; this one does not."""
 
 
@@ -13,3 +13,9 @@ def resource_mapping() -> dict[str, Any]:
     for name in MODULES:
         found |= importlib.import_module(f'{__name__}.{name}').resource_mapping()
     return found
+
+
+def constraint_mapping() -> dict[str, Any]:
+    """Constraints of properties by name, likewise."""
+    client = importlib.import_module(f'{__name__}.client')
+    return {'aodh_ha.policy': client.PolicyConstraint}

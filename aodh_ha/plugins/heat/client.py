@@ -1,13 +1,36 @@
-"""Our API and Aodh as Heat's resources reach them: with the stack owner's own rights."""
+"""Our API, Aodh and Nova as Heat's resources reach them: with the stack owner's own rights."""
 
+from functools import cached_property
+
+from heat.common import config
+from heat.engine import constraints
 from heat.engine.clients import client_plugin
+from keystoneauth1 import exceptions as ksa
+from oslo_config import cfg
 
 from aodh_ha import exceptions
 from aodh_ha.clients.aodh import Aodh
+from aodh_ha.clients.servers import Servers
 from aodh_ha.osc.client import SERVICE_TYPE, APIError, Client
 
 CLIENT_NAME = 'aodh_ha'
-"""Of the entry point in heat.clients; [clients_aodh_ha] of heat.conf is read where it exists."""
+"""Of the entry point in heat.clients."""
+
+GROUP = f'clients_{CLIENT_NAME}'
+"""Of heat.conf; what Heat has for every client, and our own."""
+
+OPTIONS = [
+    cfg.FloatOpt(
+        'retry_for',
+        default=60.0,
+        min=0,
+        help='Seconds for which a resource of aodh-ha is tried again while aodh-ha, Aodh or '
+        'Nova does not answer. After that it fails, with the reason.',
+    )
+]
+
+cfg.CONF.register_opts(config.clients_opts, group=GROUP)
+cfg.CONF.register_opts(OPTIONS, group=GROUP)
 
 
 class AodhHAClientPlugin(client_plugin.ClientPlugin):
@@ -16,19 +39,25 @@ class AodhHAClientPlugin(client_plugin.ClientPlugin):
     service_types = (SERVICE_TYPE,)
 
     def _create(self, version: str | None = None) -> Client:
-        return Client(
-            self.context.keystone_session,
-            region_name=self._get_region_name(),
-            interface=self._get_client_option(CLIENT_NAME, 'endpoint_type').removesuffix('URL'),
-        )
+        return Client(self.context.keystone_session, self._region, self._interface(CLIENT_NAME))
 
+    @cached_property
     def aodh(self) -> Aodh:
         """Aodh, in the stack owner's project."""
-        return Aodh(
-            self.context.keystone_session,
-            region_name=self._get_region_name(),
-            interface=self._get_client_option('aodh', 'endpoint_type').removesuffix('URL'),
-        )
+        return Aodh(self.context.keystone_session, self._region, self._interface('aodh'))
+
+    @cached_property
+    def servers(self) -> Servers:
+        """Nova's servers, in the stack owner's project."""
+        return Servers(self.context.keystone_session, self._region, self._interface('nova'))
+
+    @property
+    def _region(self) -> str | None:
+        region: str | None = self._get_region_name()
+        return region
+
+    def _interface(self, client: str) -> str:
+        return str(self._get_client_option(client, 'endpoint_type')).removesuffix('URL')
 
     def is_not_found(self, ex: Exception) -> bool:
         """Whether there is no such thing."""
@@ -40,8 +69,32 @@ class AodhHAClientPlugin(client_plugin.ClientPlugin):
 
     def is_away(self, ex: Exception) -> bool:
         """Whether it may pass by itself: no answer, or one that says so."""
-        return isinstance(ex, exceptions.CloudAway) or _status(ex) in (429, 500, 502, 503, 504)
+        if isinstance(ex, exceptions.CloudAway | ksa.ConnectionError | ksa.HttpServerError):
+            return True
+        return _status(ex) == 429 or _status(ex) >= 500
 
 
 def _status(ex: Exception) -> int:
     return ex.status if isinstance(ex, APIError) else 0
+
+
+class PolicyConstraint(constraints.BaseCustomConstraint):
+    """A recovery policy that the stack's project may use.
+
+    While aodh-ha is away every name will do: who creates the resource is told then.
+    """
+
+    expected_exceptions = (exceptions.NotFound,)
+
+    def validate_with_client(self, client: object, policy: str) -> None:
+        """Raises NotFound."""
+        plugin = client.client_plugin(CLIENT_NAME)  # type: ignore[attr-defined]
+        if not policy:
+            return
+        try:
+            plugin.client().policy(policy)
+        except Exception as e:
+            if plugin.is_not_found(e):
+                raise exceptions.NotFound(str(e)) from None
+            if not plugin.is_away(e):
+                raise
