@@ -1,33 +1,24 @@
 """Definitions of stacks that are being recreated, sealed: they may have passwords in them."""
 
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from cryptography.fernet import Fernet, InvalidToken
 
+from aodh_ha.db import sealing
 from aodh_ha.db.models import definitions
-from aodh_ha.exceptions import ActionRefused
+
+PURPOSE = 'definition of a stack'
 
 
 def seal(definition: Mapping[str, Any], master_key: bytes) -> str:
     """Encrypted for the database; raises ActionRefused where there is no key."""
-    if not master_key:
-        raise ActionRefused('without a master key the definition of a stack cannot be kept')
-    return _fernet(master_key).encrypt(json.dumps(definition).encode()).decode()
+    return sealing.seal(definition, master_key, PURPOSE)
 
 
 def unseal(sealed: str, master_key: bytes) -> dict[str, Any]:
     """What seal() was given; raises ActionRefused when the key is another one."""
-    try:
-        found: dict[str, Any] = json.loads(_fernet(master_key).decrypt(sealed.encode()))
-    except InvalidToken:
-        raise ActionRefused('the definition of the stack was sealed with another key') from None
-    return found
+    return sealing.unseal(sealed, master_key, PURPOSE)
 
 
 def keep(connection: sa.Connection, attempt_id: str, sealed: str, now: float) -> None:
@@ -46,8 +37,3 @@ def get(connection: sa.Connection, attempt_id: str) -> str | None:
 def forget(connection: sa.Connection, attempt_id: str) -> None:
     """The stack is there again, or a person's matter."""
     connection.execute(definitions.delete().where(definitions.c.attempt_id == attempt_id))
-
-
-def _fernet(master_key: bytes) -> Fernet:
-    key = hmac.new(master_key, b'stack-definitions', hashlib.sha256).digest()
-    return Fernet(base64.urlsafe_b64encode(key))

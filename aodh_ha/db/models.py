@@ -322,6 +322,35 @@ cloudwatch_requests = sa.Table(
     **MARIADB,
 )
 
+# Application credentials and trusts that projects handed over; secrets sealed with the master key.
+credentials = sa.Table(
+    'credentials',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    # One of a project: which would be used of two?
+    sa.Column('project_id', sa.String(64), nullable=False, unique=True),
+    sa.Column('kind', sa.String(32), nullable=False),
+    sa.Column('reference', sa.String(64), nullable=False),
+    sa.Column('sealed', LONG_TEXT, nullable=False),
+    sa.Column('author', sa.String(64), nullable=False),
+    sa.Column('created_at', TIME, nullable=False),
+    sa.Column('status', sa.String(16), nullable=False),
+    sa.Column('status_reason', sa.String(255), nullable=False, default=''),
+    sa.Column('checked_at', TIME),
+    sa.Column('used_at', TIME),
+    **MARIADB,
+)
+
+# Tokens that alarms' callbacks brought, sealed likewise; gone when the recovery has ended.
+callback_tokens = sa.Table(
+    'callback_tokens',
+    metadata,
+    sa.Column('recovery_id', UUID, primary_key=True),
+    sa.Column('sealed', LONG_TEXT, nullable=False),
+    sa.Column('created_at', TIME, nullable=False),
+    **MARIADB,
+)
+
 # Stacks under way from deletion to creation; sealed with the master key.
 definitions = sa.Table(
     'definitions',

@@ -84,6 +84,35 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_commands_server_id'), ['server_id'], unique=False)
 
     op.create_table(
+        'callback_tokens',
+        sa.Column('recovery_id', sa.String(length=36), nullable=False),
+        sa.Column('sealed', LONG_TEXT, nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('recovery_id', name=op.f('pk_callback_tokens')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    op.create_table(
+        'credentials',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('kind', sa.String(length=32), nullable=False),
+        sa.Column('reference', sa.String(length=64), nullable=False),
+        sa.Column('sealed', LONG_TEXT, nullable=False),
+        sa.Column('author', sa.String(length=64), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('status', sa.String(length=16), nullable=False),
+        sa.Column('status_reason', sa.String(length=255), nullable=False),
+        sa.Column('checked_at', sa.Double(), nullable=True),
+        sa.Column('used_at', sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_credentials')),
+        sa.UniqueConstraint('project_id', name=op.f('uq_credentials_project_id')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    op.create_table(
         'definitions',
         sa.Column('attempt_id', sa.String(length=36), nullable=False),
         sa.Column('sealed', LONG_TEXT, nullable=False),
