@@ -89,6 +89,10 @@ class ActionRefused(AodhHAError):
     """The cloud's API refused the action"""
 
 
+class CredentialRefused(ActionRefused):
+    """The rights that the project handed over are refused"""
+
+
 class NotNow(AodhHAError):
     """The cloud is busy with it; nothing was done, and it may be tried again later"""
 

@@ -1,5 +1,6 @@
 """The cloud as the engine sees it: Nova, Neutron, Cinder, Heat and Gnocchi behind one contract."""
 
+import copy
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,9 +16,11 @@ from aodh_ha.clients.neutron import Neutron
 from aodh_ha.clients.nova import ASIDE, Nova
 from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.session import service_session, with_timeout
+from aodh_ha.clients.tenants import Tenants
 from aodh_ha.exceptions import ActionRefused, AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
 from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, Volume
+from aodh_ha.rules.rights import OURS, Rights
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +30,10 @@ class OpenStack(Nova):
 
     It is a Nova that knows the services around it. One that is not in the catalog is no error:
     without Heat no stack has a server, without Gnocchi nothing was measured.
+
+    It asks as the service user, and acts so unless acting() was told otherwise. What has to do
+    with hosts is an administrator's right, and always the service user's: evacuate, migrate with
+    its confirmation, and to tell Nova that the server of a dead host is in ERROR.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, session: Session) -> None:
@@ -39,6 +46,39 @@ class OpenStack(Nova):
         self._cinder = Cinder(session, *where('cinder'))
         self._heat = Heat(session, lambda project: service_session(conf, project), *where('heat'))
         self._gnocchi = Gnocchi(with_timeout(session, ASIDE), *where('gnocchi'))
+        self._tenants = Tenants(conf, session)
+        self._rights = OURS
+
+    # ---- who acts
+
+    def acting(self, rights: Rights) -> 'OpenStack':
+        """See Cloud."""
+        if rights == OURS:
+            return self
+        other = copy.copy(self)
+        other._rights = rights
+        other._heat = self._heat.acting(lambda project: self._tenants.session(rights))
+        return other
+
+    def check_rights(self, rights: Rights) -> None:
+        """Whether Keystone takes them. Raises CredentialRefused, NotNow."""
+        self._tenants.session(rights)
+
+    def user_id(self) -> str:
+        """See Cloud."""
+        if self._rights == OURS:
+            return super().user_id()
+        try:
+            return str(self._tenants.session(self._rights).get_user_id())
+        except NotNow as e:
+            raise CloudAway(e.detail) from None
+
+    def _actor(self) -> Any:
+        if self._rights == OURS:
+            return super()._actor()
+        return self.client(self._tenants.session(self._rights))
+
+    # ---- reads
 
     def member(self, server: Server) -> Member | None:
         """See Cloud."""

@@ -6,6 +6,7 @@ token of an administrator from another project creates the new server in that ot
 """
 
 import contextlib
+import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -84,6 +85,12 @@ class Heat:
         """Servers that no stack had, and when that was found."""
         self._ids: tuple[tuple[str, str, str, str], frozenset[str]] | None = None
         """Of the stack that was asked for last, in the state that it had."""
+
+    def acting(self, in_project: Callable[[str], Session]) -> 'Heat':
+        """The same Heat, which reads as before and acts with other sessions than ours."""
+        other = copy.copy(self)
+        other._in_project, other._clients = in_project, {}
+        return other
 
     def _client(self, session: Session) -> Any:
         return heatclient.Client('1', session=session, logger=_QUIET, **self._options)

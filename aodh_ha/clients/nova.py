@@ -54,21 +54,26 @@ class Disks:
 
 
 class Nova:
-    """One Nova endpoint, spoken to as the service user; the part of recovery.cloud.Cloud that
-    is Nova's. Errors as told there.
+    """One Nova endpoint; the part of recovery.cloud.Cloud that is Nova's. Errors as told there.
+
+    Spoken to as the service user, but for what _actor() is asked for: who acts may be another.
     """
 
     def __init__(
         self, session: Session, region_name: str | None = None, interface: str = 'internal'
     ) -> None:
-        def client(timed: Session) -> Any:
-            return novaclient.Client(
-                MICROVERSION, session=timed, region_name=region_name, endpoint_type=interface
-            )
-
+        self._options = {'region_name': region_name, 'endpoint_type': interface}
         self._session = session
-        self._client = client(session)
-        self._aside = client(with_timeout(session, ASIDE))
+        self._client = self.client(session)
+        self._aside = self.client(with_timeout(session, ASIDE))
+
+    def client(self, session: Session) -> Any:
+        """novaclient on this session, which may be somebody else's."""
+        return novaclient.Client(MICROVERSION, session=session, **self._options)
+
+    def _actor(self) -> Any:
+        """novaclient as who acts on servers: the service user, unless told otherwise."""
+        return self._client
 
     # ---- reads
 
@@ -163,22 +168,22 @@ class Nova:
 
     def reboot(self, server_id: str, kind: str) -> str | None:
         """Reboot ``soft`` or ``hard``."""
-        return _act(lambda: self._client.servers.reboot(server_id, kind.upper()))
+        return _act(lambda: self._actor().servers.reboot(server_id, kind.upper()))
 
     def start(self, server_id: str) -> str | None:
         """Start one that is off."""
-        return _act(lambda: self._client.servers.start(server_id))
+        return _act(lambda: self._actor().servers.start(server_id))
 
     def rebuild(self, server_id: str, image_id: str) -> str | None:
         """Rebuild from its image, everything else as it is."""
-        return _act(lambda: self._client.servers.rebuild(server_id, image_id))
+        return _act(lambda: self._actor().servers.rebuild(server_id, image_id))
 
     def evacuate(self, server_id: str) -> str | None:
-        """Bring it up on a host of the scheduler's choice."""
+        """Bring it up on a host of the scheduler's choice; an administrator's right."""
         return _act(lambda: self._client.servers.evacuate(server_id))
 
     def migrate(self, server_id: str) -> str | None:
-        """Move it, cold, to a host of the scheduler's choice."""
+        """Move it, cold, to a host of the scheduler's choice; an administrator's right."""
         return _act(lambda: self._client.servers.migrate(server_id))
 
     def confirm_resize(self, server_id: str) -> str | None:
@@ -199,23 +204,24 @@ class Nova:
 
     def snapshot(self, server_id: str, name: str) -> str | None:
         """Begin to make an image of it."""
-        return _act(lambda: self._client.servers.create_image(server_id, name))
+        return _act(lambda: self._actor().servers.create_image(server_id, name))
 
     def set_metadata(self, server_id: str, values: Mapping[str, str]) -> None:
         """Write these into a server's metadata; others stay. The body is never logged."""
         url = f'/servers/{server_id}/metadata'
         # Straight through the session: novaclient logs bodies, and metadata has a guest's key.
         body = {'metadata': dict(values)}
-        _act(lambda: self._client.client.post(url, json=body, log=False))
+        _act(lambda: self._actor().client.post(url, json=body, log=False))
 
     def reset_state(self, server_id: str, state: str) -> None:
-        """Have Nova believe that it is ``active`` or in ``error``; nothing is done to it."""
+        """Have Nova believe that it is ``active`` or in ``error``; nothing is done to it. An
+        administrator's right."""
         _act(lambda: self._client.servers.reset_state(server_id, state))
 
     def delete(self, server_id: str) -> None:
         """Delete it; one that is gone already is no error."""
         try:
-            _act(lambda: self._client.servers.delete(server_id))
+            _act(lambda: self._actor().servers.delete(server_id))
         except ActionRefused as e:
             if not e.detail.startswith('Nova answered 404'):
                 raise

@@ -1,9 +1,11 @@
 """The service's own Keystone session."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from keystoneauth1 import exceptions, loading
+from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
@@ -58,9 +60,16 @@ def service_session(conf: cfg.ConfigOpts, project_id: str | None = None) -> Sess
     ``project_id``: of another project than the configured one; the service user needs a role
     there. Not every auth_type can do that.
     """
+    scope = {'project_id': project_id} if project_id else {}
+    return session_of(conf, _auth(conf, scope))
+
+
+def _auth(conf: cfg.ConfigOpts, scope: Mapping[str, str]) -> BaseAuthPlugin:
+    """The configured credentials, of another scope where one is given."""
     try:
-        scope = _scope(conf, project_id) if project_id else {}
-        auth = loading.load_auth_from_conf_options(conf, SERVICE_GROUP, **scope)
+        auth = loading.load_auth_from_conf_options(
+            conf, SERVICE_GROUP, **(_other_scope(conf, scope) if scope else {})
+        )
     except (exceptions.AuthPluginException, cfg.Error) as e:
         raise ConfigurationError(f'[{SERVICE_GROUP}]: {e}') from None
     if auth is None:
@@ -68,23 +77,39 @@ def service_session(conf: cfg.ConfigOpts, project_id: str | None = None) -> Sess
             f'[{SERVICE_GROUP}] auth_type is missing; set auth_type = password, auth_url, '
             'username, password, project_name, user_domain_name, project_domain_name'
         )
+    return auth
+
+
+def session_of(conf: cfg.ConfigOpts, auth: BaseAuthPlugin) -> Session:
+    """A session with these credentials, and [service_credentials]' TLS and time limit."""
     session = _Loader().load_from_conf_options(conf, SERVICE_GROUP, auth=auth)
     return with_timeout(session, session.timeout or TIMEOUT)
 
 
-def _scope(conf: cfg.ConfigOpts, project_id: str) -> dict[str, str | None]:
-    """What of the configured credentials has to be otherwise for a token of this project."""
+def trusted(conf: cfg.ConfigOpts, trust_id: str) -> BaseAuthPlugin:
+    """[service_credentials] as the trustee of a trust; raises ConfigurationError."""
+    return _auth(conf, {'trust_id': trust_id})
+
+
+SCOPES = frozenset(
+    {
+        *('project_id', 'project_name', 'project_domain_id', 'project_domain_name'),
+        *('domain_id', 'domain_name', 'system_scope', 'trust_id'),
+    }
+)
+
+
+def _other_scope(conf: cfg.ConfigOpts, scope: Mapping[str, str]) -> dict[str, str | None]:
+    """What of the configured credentials has to be otherwise for a token of this scope."""
     group = conf[SERVICE_GROUP].auth_section or SERVICE_GROUP
     loader: Any = loading.get_plugin_loader(conf[group].auth_type)
     known = {option.dest for option in loader.get_options()}
-    if 'project_id' not in known:
+    if not known.issuperset(scope):
         raise ConfigurationError(
             f'[{group}] auth_type {conf[group].auth_type} is of one project; take one with a '
             'password'
         )
-    others = {'project_name', 'project_domain_id', 'project_domain_name', 'domain_id'}
-    others |= {'domain_name', 'system_scope', 'trust_id'}
-    return dict.fromkeys(known.intersection(others)) | {'project_id': project_id}
+    return dict.fromkeys(known & SCOPES) | dict(scope)
 
 
 def with_timeout(session: Session, seconds: float) -> Session:
