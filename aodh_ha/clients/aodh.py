@@ -77,6 +77,10 @@ class Aodh:
         changes = {f'{TYPE}_rule': rule, 'description': description}
         _change(lambda: self._client.alarm.update(alarm_id, changes))
 
+    def update(self, alarm_id: str, definition: dict[str, Any]) -> None:
+        """Make an alarm as this definition says; what it leaves out stays."""
+        _change(lambda: self._client.alarm.update(alarm_id, dict(definition)))
+
     def delete(self, alarm_id: str) -> None:
         """Delete an alarm."""
         _change(lambda: self._client.alarm.delete(alarm_id))

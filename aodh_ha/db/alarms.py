@@ -57,6 +57,12 @@ def link(connection: sa.Connection, alarm_id: str, aodh_alarm_id: str) -> None:
     )
 
 
+def change(connection: sa.Connection, alarm_id: str, threshold: int, name: str) -> None:
+    """Change what an alarm fires at, and what it is called."""
+    values = {'threshold': threshold, 'name': name}
+    connection.execute(alarms.update().where(alarms.c.id == alarm_id).values(values))
+
+
 def set_state(connection: sa.Connection, alarm_id: str, state: str, now: float) -> None:
     """Record the state that Aodh told."""
     connection.execute(

@@ -4,13 +4,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from aodh_ha.exceptions import AodhHAError, NotFound, OutcomeUnknown
-from aodh_ha.osc import fields
+from aodh_ha.osc import carriers, fields
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
 from aodh_ha.rules.alarm import TRIGGERS
 from aodh_ha.rules.heartbeat import is_uuid
 
 if TYPE_CHECKING:
-    from aodh_ha.clients.aodh import Aodh
     from aodh_ha.osc.client import Client
 
 Object = dict[str, Any]
@@ -78,7 +77,7 @@ class CreateAlarm(ShowOne):
 
     def _take_back(self, alarm: Object) -> str:
         try:
-            delete_alarm(self.api, self.aodh, alarm)
+            carriers.delete(self.api, self.aodh, alarm)
         except AodhHAError as e:
             return f'taking it back failed too ({e.detail}), so run: alarm delete {alarm["id"]}'
         return 'what was made of it has been deleted again'
@@ -161,18 +160,8 @@ class DeleteAlarm(Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Delete."""
         self.each(
-            parsed_args.alarms, lambda i: delete_alarm(self.api, self.aodh, self.api.alarm(i))
+            parsed_args.alarms, lambda i: carriers.delete(self.api, self.aodh, self.api.alarm(i))
         )
-
-
-def delete_alarm(api: 'Client', aodh: 'Aodh', alarm: Object) -> None:
-    """Delete Aodh's alarm, where it is there, then ours: so none is left that calls nobody."""
-    if alarm['aodh_alarm_id']:
-        try:
-            aodh.delete(alarm['aodh_alarm_id'])
-        except NotFound:
-            pass  # somebody deleted it in Aodh
-    api.delete_alarm(alarm['id'])
 
 
 def guest_id(api: 'Client', name_or_id: str | None) -> str | None:

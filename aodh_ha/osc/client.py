@@ -86,6 +86,16 @@ class Client:
         # The answer has the guest's key: it must not get into a debug log.
         return self._request('POST', 'guests', {'server_id': server_id} | given, log=False)
 
+    def credentials(self, server_id: str) -> Object:
+        """What the guest's agent needs: ``gateways``, ``guest``, ``generation`` and ``key``."""
+        path = f'guests/{quote(server_id, safe="")}/credentials'
+        return dict(self._request('GET', path, log=False)['credentials'])
+
+    def succeed_guest(self, server_id: str, successor: str) -> Object:
+        """Let a guest's alarms and recoveries go on under another server's, which is enrolled."""
+        path = f'guests/{quote(server_id, safe="")}/successor'
+        return dict(self._request('POST', path, {'server_id': successor})['guest'])
+
     def rotate_key(self, server_id: str, overlap: float | None = None) -> Object:
         """``guest`` and its new ``credentials``; the old key is good for ``overlap`` s more."""
         body = {} if overlap is None else {'overlap': overlap}
@@ -149,6 +159,13 @@ class Client:
         """Tell which Aodh alarm carries ours."""
         body = {'aodh_alarm_id': aodh_alarm_id}
         return dict(self._request('PUT', f'alarms/{quote(alarm_id, safe="")}', body)['alarm'])
+
+    def change_alarm(self, alarm_id: str, threshold: int | None, name: str) -> Object:
+        """``alarm`` with another threshold and name, and the ``definition`` for Aodh."""
+        body: Object = (
+            {'name': name} if threshold is None else {'threshold': threshold, 'name': name}
+        )
+        return self._request('PUT', f'alarms/{quote(alarm_id, safe="")}', body, log=False)
 
     def delete_alarm(self, alarm_id: str) -> None:
         """Delete our alarm; its callback URLs are void at once."""

@@ -8,8 +8,7 @@ from typing import Any
 from cliff.columns import FormattableColumn
 
 from aodh_ha.exceptions import AodhHAError, Conflict, NotFound
-from aodh_ha.osc import fields
-from aodh_ha.osc.alarm import delete_alarm
+from aodh_ha.osc import carriers, fields
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 from aodh_ha.rules.enrolment import CREDENTIALS, ENROLL, OPT_OUT, POLICY
 from aodh_ha.rules.enrolment import credentials as as_metadata
@@ -201,7 +200,7 @@ class ForgetGuest(Command):
     def _forget(self, name_or_id: str) -> None:
         guest = self.api.find_guest(name_or_id)
         for alarm in list(self.api.alarms(guest['id'])):
-            delete_alarm(self.api, self.aodh, alarm)
+            carriers.delete(self.api, self.aodh, alarm)
         self.api.forget_guest(guest['id'])
         try:
             found = self.servers.metadata_keys(guest['id'])

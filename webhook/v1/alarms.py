@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify
 
 from aodh_ha.callbacks import ALARM, TELEMETRY
-from aodh_ha.db import alarms, audit, gateways, guests, policies, queue
+from aodh_ha.db import alarms, audit, gateways, guests, policies, queue, watches
 from aodh_ha.exceptions import Conflict, Gone, InvalidRequest, NotFound
 from aodh_ha.rules import alarm as rules
 from aodh_ha.rules.alarm import Alarm, Notification
-from aodh_ha.rules.guest import ENROLLED
+from aodh_ha.rules.guest import ENROLLED, Guest
 from webhook.auth import caller, scope
 from webhook.state import state
 from webhook.v1 import fields
@@ -33,7 +33,7 @@ def view(alarm: Alarm) -> dict[str, Any]:
         'project_id': alarm.project_id,
         'name': alarm.name,
         'trigger': alarm.trigger,
-        'meter': rules.TRIGGERS[alarm.trigger],
+        'meter': rules.TRIGGERS.get(alarm.trigger, ''),
         'threshold': alarm.threshold,
         'aodh_alarm_id': alarm.aodh_alarm_id,
         'state': alarm.state,
@@ -73,8 +73,7 @@ def take(connection: sa.Connection, alarm_id: str, notification: Notification) -
     alarms.set_state(connection, alarm.id, notification.current, now)
     if notification.current != rules.ALARM:
         return {'recovery': None, 'decision': f'noted: {notification.current}'}
-    listening = gateways.listening_since(connection, now, guest.way)
-    refusal = rules.why_not_recover(guest, alarm.trigger, listening, now, alarm.threshold)
+    trigger, refusal = _decide(connection, alarm, guest, now)
     if refusal:
         if alarm.state != notification.current or _changed(connection, alarm, refusal):
             audit.record(
@@ -92,12 +91,35 @@ def take(connection: sa.Connection, alarm_id: str, notification: Notification) -
         connection,
         guest,
         policy,
-        alarm.trigger,
+        trigger,
         alarm.id,
         notification.reason or 'the alarm fired',
         now,
     )
     return {'recovery': recovery.id, 'decision': 'opened' if opened else 'joined'}
+
+
+def _decide(connection: sa.Connection, alarm: Alarm, guest: Guest, now: float) -> tuple[str, str]:
+    """What triggers the recovery that an alarm asks for, and why it does not; else empty."""
+    listening = gateways.listening_since(connection, now, guest.way)
+    if alarm.trigger != rules.RESTARTER:
+        return alarm.trigger, rules.why_not_recover(
+            guest, alarm.trigger, listening, now, alarm.threshold
+        )
+    # Who calls a restarter's URL, and why, is not signed: what we heard ourselves counts.
+    watches.settle(connection, guest.server_id, now)
+    guest = guests.get(connection, guest.server_id)
+    calling = watches.of_restarters(connection, alarm.project_id, [alarm.id])
+    firing = [w for w, v in watches.values(connection, calling, now) if w.breaches(v)]
+    silent = rules.why_not_recover(guest, 'heartbeat', listening, now)
+    if not silent and (not calling or any(w.is_of_silence for w in firing)):
+        return 'heartbeat', ''
+    failing = rules.why_not_recover(guest, 'service', listening, now)
+    if not failing and (not calling or any(not w.is_of_silence for w in firing)):
+        return 'service', ''
+    if calling and not firing:
+        return 'heartbeat', 'no watch that calls this URL is in alarm, by what was heard'
+    return 'heartbeat', f'{silent or "it is silent"}; {failing or "a service fails"}'
 
 
 def _changed(connection: sa.Connection, alarm: Alarm, refusal: str) -> bool:
@@ -173,13 +195,15 @@ def show(alarm_id: str) -> Response:
 
 @blueprint.post('/alarms')
 def create() -> tuple[Response, int]:
-    """An alarm for an enrolled guest, and the definition to give to Aodh."""
+    """An alarm for an enrolled guest, and the definition to give to Aodh; of a restarter the URL
+    that other alarms' actions may call."""
     project_id = scope(caller('aodh_ha:alarm:create'))
     data = fields.body({'server_id', 'trigger', 'threshold', 'name'})
     server_id = fields.uuid(data, 'server_id')
     trigger = data.get('trigger', 'heartbeat')
-    if not isinstance(trigger, str) or trigger not in rules.TRIGGERS:
-        raise InvalidRequest(f'trigger must be one of {", ".join(rules.TRIGGERS)}')
+    known = (*rules.TRIGGERS, rules.RESTARTER)
+    if not isinstance(trigger, str) or trigger not in known:
+        raise InvalidRequest(f'trigger must be one of {", ".join(known)}')
     name = fields.line(data, 'name')
     here = state()
 
@@ -191,23 +215,34 @@ def create() -> tuple[Response, int]:
         threshold = fields.whole(data, 'threshold', default, 1, 1000)
         alarm = replace(rules.new(guest, trigger, threshold, here.clock()), name=name)
         alarms.add(connection, alarm)
+        if trigger == rules.RESTARTER:
+            return {'alarm': view(alarm), 'url': here.urls.url(ALARM, alarm.id)}
         return {'alarm': view(alarm), 'definition': here.urls.definition(guest, alarm)}
 
     return jsonify(here.database.run(work)), 201
 
 
 @blueprint.put('/alarms/<alarm_id>')
-def link(alarm_id: str) -> Response:
-    """Which Aodh alarm carries it."""
+def change(alarm_id: str) -> Response:
+    """Which Aodh alarm carries it, or another threshold or name; with what Aodh is to be given."""
     project_id = scope(caller('aodh_ha:alarm:create'))
-    aodh_alarm_id = fields.uuid(fields.body({'aodh_alarm_id'}), 'aodh_alarm_id')
+    data = fields.body({'aodh_alarm_id', 'threshold', 'name'})
+    here = state()
 
     def work(connection: sa.Connection) -> dict[str, Any]:
-        alarms.get(connection, fields.known_uuid(alarm_id), project_id)
-        alarms.link(connection, alarm_id.lower(), aodh_alarm_id)
-        return view(alarms.get(connection, alarm_id.lower()))
+        alarm = alarms.get(connection, fields.known_uuid(alarm_id), project_id)
+        if 'aodh_alarm_id' in data:
+            alarms.link(connection, alarm.id, fields.uuid(data, 'aodh_alarm_id'))
+        threshold = fields.whole(data, 'threshold', alarm.threshold, 1, 1000)
+        name = fields.line(data, 'name') if 'name' in data else alarm.name
+        alarms.change(connection, alarm.id, threshold, name)
+        changed = alarms.get(connection, alarm.id)
+        if set(data) <= {'aodh_alarm_id'}:
+            return {'alarm': view(changed)}
+        guest = guests.get(connection, changed.server_id)
+        return {'alarm': view(changed), 'definition': here.urls.definition(guest, changed)}
 
-    return jsonify({'alarm': state().database.run(work)})
+    return jsonify(here.database.run(work))
 
 
 @blueprint.delete('/alarms/<alarm_id>')

@@ -17,11 +17,12 @@ from aodh_ha.db import (
     policies,
     queue,
     refusals,
+    succession,
 )
 from aodh_ha.db.refusals import Refusal
 from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
-from aodh_ha.rules.guest import PENDING, REFUSED, Guest
+from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.policy import NAME
 from webhook import concealing
 from webhook.auth import Caller, caller, scope
@@ -203,6 +204,36 @@ def credentials(guest: Guest) -> dict[str, Any]:
         'generation': guest.generation,
         'key': keys.guest_key(here.master_key, guest.server_id, guest.generation),
     }
+
+
+@blueprint.get('/guests/<server_id>/credentials')
+def show_credentials(server_id: str) -> Response:
+    """What its agent needs, once more; for those who may enrol it."""
+    project_id = scope(caller('aodh_ha:guest:enroll'))
+    with state().database.read() as connection:
+        guest = guests.get(connection, fields.known_uuid(server_id), project_id)
+    if guest.status == REFUSED:
+        raise Conflict(f'the guest is refused: {guest.status_reason}')
+    return jsonify({'credentials': credentials(guest)})
+
+
+@blueprint.post('/guests/<server_id>/successor')
+def succeed(server_id: str) -> Response:
+    """Another server has taken its place: alarms and recoveries go on under that one's guest."""
+    project_id = scope(caller('aodh_ha:guest:enroll'))
+    successor = fields.uuid(fields.body({'server_id'}), 'server_id')
+    now = state().clock()
+
+    def work(connection: sa.Connection) -> Guest:
+        old = guests.get(connection, fields.known_uuid(server_id), project_id)
+        new = guests.get(connection, successor, project_id)
+        if new.status != ENROLLED:
+            raise Conflict(f'the guest {successor} is {new.status}, not enrolled')
+        if new.server_id != old.server_id:
+            succession.follow(connection, old.server_id, successor, new.generation, now)
+        return new
+
+    return jsonify({'guest': view(state().database.run(work), now, None)})
 
 
 @blueprint.post('/guests/<server_id>/rotate')

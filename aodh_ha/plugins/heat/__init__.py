@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-MODULES = ('policy',)
+MODULES = ('policy', 'heartbeat', 'alarms')
 """Modules here that have a ``resource_mapping``. They import Heat; this one does not."""
 
 

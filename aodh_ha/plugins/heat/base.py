@@ -128,8 +128,13 @@ def _advance(work: Work) -> bool:
         raise exception.Error(f'{e.title}: {e.detail}') from e
 
 
+def failure(reason: str) -> exception.Error:
+    """What a resource fails with."""
+    return exception.Error(reason)
+
+
 def need(found: Any, what: str) -> Any:
     """``found``, or the error that a check ends with."""
     if found is None:
-        raise exception.Error(f'{what} no longer exists; update the stack to have it again')
+        raise failure(f'{what} no longer exists; update the stack to have it again')
     return found
