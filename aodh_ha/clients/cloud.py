@@ -19,7 +19,7 @@ from aodh_ha.clients.session import service_session, with_timeout
 from aodh_ha.clients.tenants import Tenants
 from aodh_ha.exceptions import ActionRefused, AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
-from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, Volume
+from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, StackEvent, Volume
 from aodh_ha.rules.rights import OURS, Rights
 
 LOG = logging.getLogger(__name__)
@@ -94,6 +94,10 @@ class OpenStack(Nova):
     def stack_definition(self, member: Member) -> dict[str, Any]:
         """See Cloud."""
         return self._heat.definition(member)
+
+    def stack_events(self, member: Member, now: Member) -> list[StackEvent]:
+        """See Cloud."""
+        return self._heat.events(member, now)
 
     def holdings(self, server: Server, member: Member | None) -> Holdings:
         """See Cloud."""
@@ -181,3 +185,7 @@ class OpenStack(Nova):
     ) -> str | None:
         """See Cloud."""
         return self._heat.recreate(member, definition)
+
+    def cancel_stack(self, member: Member) -> None:
+        """See Cloud."""
+        self._heat.cancel(member)

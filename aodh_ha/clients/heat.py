@@ -21,7 +21,7 @@ from keystoneauth1.session import Session
 from aodh_ha.clients.errors import first_line
 from aodh_ha.clients.heat_calls import act, before, read, refusal, request_id
 from aodh_ha.clients.rest import NotInCatalog
-from aodh_ha.clients.stacks import Resource, Tree, hidden
+from aodh_ha.clients.stacks import Resource, Tree, event, hidden
 from aodh_ha.exceptions import (
     ActionRefused,
     AodhHAError,
@@ -31,7 +31,7 @@ from aodh_ha.exceptions import (
     OutcomeUnknown,
 )
 from aodh_ha.rules.evidence import Server
-from aodh_ha.rules.holdings import Member
+from aodh_ha.rules.holdings import Member, StackEvent
 
 # No request is logged, not even for debugging: templates and parameters have passwords.
 _QUIET = logging.getLogger(f'{__name__}.requests')
@@ -47,6 +47,9 @@ MARKED = 'CHECK_FAILED'
 
 DEPTH = 10
 """Of nesting; Heat cuts it to what it allows."""
+
+EVENTS = 500
+"""Of one action on a stack that are read; of one stack Heat keeps 1,000."""
 
 DELETION = 240.0
 """Seconds that a call waits for a stack to be deleted; another call goes on waiting."""
@@ -153,6 +156,20 @@ class Heat:
 
         return read(look)
 
+    def events(self, member: Member, now: Member) -> list[StackEvent]:
+        """See Cloud.stack_events."""
+        # A marker that Heat does not know, as another stack's, is passed over.
+        listed = read(
+            lambda: self._reader.events.list(
+                f'{now.root_name}/{now.root_id}',
+                nested_depth=DEPTH,
+                marker=member.last_event or None,
+                sort_dir='asc',
+                limit=EVENTS,
+            )
+        )
+        return [event(e, now.root_id) for e in listed]
+
     # ---- actions
 
     def replace(self, member: Member, names: list[str] | None, reason: str) -> str | None:
@@ -177,6 +194,17 @@ class Heat:
     def _mark(self, client: Any, server: Resource, unhealthy: bool, reason: str) -> None:
         mark = client.resources.mark_unhealthy
         act(partial(mark, server.stack, server.name, unhealthy, reason))
+
+    def cancel(self, member: Member) -> None:
+        """See Cloud.cancel_stack."""
+        which = f'{member.root_name}/{member.root_id}'
+        client = self._acting(member.project_id)
+        try:
+            act(lambda: client.actions.cancel_without_rollback(which))
+        except ActionRefused:
+            root = self._look(client, which)
+            if root is not None and root.stack_status.endswith('IN_PROGRESS'):
+                raise
 
     def recreate(self, member: Member, definition: Mapping[str, Any] | None) -> str | None:
         """See Cloud.recreate_stack."""

@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SERVER_TYPES = frozenset({'OS::Nova::Server', 'AWS::EC2::Instance'})
+from aodh_ha.rules.holdings import StackEvent
+
+SERVER_TYPES = frozenset({'OS::Nova::Server', 'AWS::EC2::Instance', 'OS::Heat::ScaledResource'})
+"""The last: what members of ``AWS::AutoScaling::AutoScalingGroup`` and ``OS::Heat::InstanceGroup``
+are called, always servers."""
 
 HIDDEN = '******'
 """What Heat shows instead of a hidden parameter's value."""
@@ -65,6 +69,20 @@ class Tree:
         as an environment may give a server's type another name."""
         types = SERVER_TYPES | ({like.type} if like else frozenset())
         return {r.path: r for r in self.resources if r.type in types}
+
+
+def event(raw: Any, root_id: str) -> StackEvent:
+    """An event as heatclient gives it."""
+    stack_name, _, stack_id = _stack(raw.to_dict()).partition('/')
+    itself = raw.physical_resource_id == stack_id
+    return StackEvent(
+        id=raw.id,
+        path=stack_name if itself else f'{stack_name}/{raw.resource_name}',
+        status=raw.resource_status,
+        reason=raw.resource_status_reason or '',
+        at=raw.event_time,
+        of_root=itself and stack_id == root_id,
+    )
 
 
 def _stack(raw: Mapping[str, Any]) -> str:

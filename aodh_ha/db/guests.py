@@ -304,3 +304,10 @@ def names(connection: sa.Connection, server_ids: set[str]) -> dict[str, str]:
     query = sa.select(guests.c.server_id, guests.c.name)
     rows = connection.execute(query.where(guests.c.server_id.in_(server_ids))).all()
     return {r.server_id: r.name for r in rows}
+
+
+def last_seen(connection: sa.Connection, server_ids: Iterable[str]) -> dict[str, float | None]:
+    """When these guests were heard last, None: never; as far as they are enrolled."""
+    query = sa.select(guests.c.server_id, guests.c.last_seen)
+    rows = connection.execute(query.where(guests.c.server_id.in_(set(server_ids)))).all()
+    return {r.server_id: r.last_seen for r in rows}

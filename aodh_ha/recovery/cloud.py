@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aodh_ha.rules.evidence import Activity, Host, InstanceAction, Server
-from aodh_ha.rules.holdings import Holdings, Member
+from aodh_ha.rules.holdings import Holdings, Member, StackEvent
 
 
 class Cloud(Protocol):
@@ -51,6 +51,11 @@ class Cloud(Protocol):
         found under its new ``root_id``. None: there is none. While the stack has no resource of
         the member's name, everything but ``stack_id`` and ``resource_name`` is as it is now.
         """
+
+    def stack_events(self, member: Member, now: Member) -> list[StackEvent]:
+        """What Heat noted about the stack and all that is nested in it, oldest first, since
+        ``member`` was read; hundreds at most. ``now`` is what stack_member_again() gave for it:
+        of a stack that was recreated, all since that."""
 
     def holdings(self, server: Server, member: Member | None) -> Holdings:
         """What a server has besides itself."""
@@ -131,3 +136,7 @@ class Cloud(Protocol):
         is deleted, where a parameter is hidden: Heat does not give it out. OutcomeUnknown while
         the deletion takes longer than a call may last (minutes): call again.
         """
+
+    def cancel_stack(self, member: Member) -> None:
+        """Have Heat stop the update or creation that it is at, without a rollback: what it has
+        done stays, and the stack is ``…_FAILED``. Nothing where it is not at work any more."""

@@ -26,6 +26,7 @@ from aodh_ha.rules.recovery import (
     ABANDONED,
     FAILED,
     INTENDED,
+    NOT_HEARD,
     REFUSED,
     SENT,
     SUCCEEDED,
@@ -186,6 +187,7 @@ class Doing:
             if before:
                 return self.refuse(recovery, before, evidence)
         evidence = evidence_of.console(self._cloud, evidence)
+        evidence = evidence_of.watched(self._database, evidence, step)
         attempt = self._attempt(
             recovery, decision.step, decision.number, INTENDED, decision.reason, evidence
         )
@@ -306,9 +308,10 @@ class Doing:
         """Whether what was sent is known not to help any more."""
         if not self._looks(attempt):
             return None
-        context = self._context(recovery, guest, attempt)
+        action, context = self._action(attempt, recovery), self._context(recovery, guest, attempt)
         try:
-            failure = self._action(attempt, recovery).failure(context)
+            action.note(context)
+            failure = action.failure(context)
         except (CloudAway, NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:
             LOG.info('recovery %s: %s', recovery.id, e.detail)
             return None
@@ -323,9 +326,18 @@ class Doing:
         found = proof.Proof({})
         if made:
             step = recovery.policy.steps[attempt.step]
+            action = self._action(attempt, recovery)
+            context = self._context(recovery, guest, attempt)
             patient = now < (attempt.verify_until or now) + PROOF_PATIENCE
             try:
-                self._action(attempt, recovery).conclude(self._context(recovery, guest, attempt))
+                if status == SUCCEEDED and (others := action.unheard(context)):
+                    if now < (attempt.verify_until or now):
+                        return Pause(escalation.POLL, True, f'{NOT_HEARD}{", ".join(others)}')
+                    status, reason = UNVERIFIED, f'{NOT_HEARD}{", ".join(others)}'
+                if status == UNVERIFIED and (more := action.give_up(context)):
+                    reason = f'{reason}; {more}'
+                action.note(context)
+                action.conclude(context)
             except OutcomeUnknown as e:
                 if patient:
                     return self.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))

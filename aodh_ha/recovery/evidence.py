@@ -13,7 +13,7 @@ from aodh_ha.db import Database, attempts, gateways, guests, incidents, silences
 from aodh_ha.db.models import recoveries
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import enrolment, gateway, storm
+from aodh_ha.rules import enrolment, escalation, gateway, guards, storm
 from aodh_ha.rules.evidence import Evidence, Fleet, Host, Server
 from aodh_ha.rules.guest import ENROLLED, Guest
 from aodh_ha.rules.holdings import Holdings
@@ -35,8 +35,9 @@ AGE = 2.0
 
 WEEK = 7 * 86400.0
 
-NEIGHBOURS = ('stack.heal', 'stack.rebuild')
-"""Steps before which it has to be known what the other servers of the stack have."""
+NEIGHBOURS = ('stack.heal', 'stack.rebuild', 'stack.recreate')
+"""Steps before which it has to be known what the other servers of the stack have, and whether
+anybody wants them left alone."""
 
 _PAGE = 1000
 
@@ -163,21 +164,38 @@ def console(cloud: Cloud, evidence: Evidence) -> Evidence:
 def neighbours(
     cloud: Cloud, database: Database, evidence: Evidence, step: Step, now: float
 ) -> Evidence:
-    """With what the other servers have that the step would replace."""
+    """With what the other servers have that the step would replace, and who is to be left alone:
+    a step that heals passes them over, though they are silent."""
     member, server = evidence.member, evidence.server
     if step.action not in NEIGHBOURS or member is None or server is None:
         return evidence
     others: dict[str, Holdings | None] = {}
+    excused: dict[str, str] = {}
     for server_id, name in member.siblings:
         away: list[str] = []
         if server_id == server.id:
             continue
         seen = _softly(partial(_server, cloud, server_id), away)
+        why = _softly(partial(_excuse, cloud, database, seen, now), away) if seen else ''
+        if why:
+            excused[name] = why
+            if step.action == 'stack.heal':
+                continue
         if step.action == 'stack.heal' and not away and not _failed(database, server_id, seen, now):
             continue
         place = replace(member, resource_name=name)
         others[server_id] = _softly(partial(cloud.holdings, seen, place), []) if seen else None
-    return replace(evidence, others=others)
+    return replace(evidence, others=others, excused=excused)
+
+
+def watched(database: Database, evidence: Evidence, step: Step) -> Evidence:
+    """With the servers of the stack whose guests have to be heard again after the step."""
+    member = evidence.member
+    if step.action not in escalation.WHOLE or member is None:
+        return evidence
+    with database.read() as connection:
+        seen = guests.last_seen(connection, (server_id for server_id, _ in member.siblings))
+    return replace(evidence, watched=tuple(n for i, n in member.siblings if seen.get(i)))
 
 
 def opted_out(server: Server) -> bool:
@@ -242,6 +260,23 @@ def _failed(database: Database, server_id: str, seen: Server | None, now: float)
             return False
         since = gateways.listening_since(connection, now, guest.way)
     return since is not None and guest.missed(now, since) >= guest.missed_limit
+
+
+def _excuse(cloud: Cloud, database: Database, server: Server, now: float) -> str:
+    """Why nothing may be done to a server; empty: it may."""
+    if opted_out(server):
+        return 'its metadata says aodh_ha:opt_out'
+    actions = cloud.instance_actions(server.id) if server.vm_state == 'stopped' else []
+    if wanted := guards.wanted_so(server, actions):
+        return wanted
+    with database.read() as connection:
+        try:
+            guest = guests.get(connection, server.id)
+        except NotFound:
+            return ''
+        if silences.covering(connection, guest, server.host or '', now):
+            return 'it is in maintenance'
+    return ''
 
 
 def _server(cloud: Cloud, server_id: str) -> Server | None:

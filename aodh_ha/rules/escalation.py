@@ -20,6 +20,7 @@ from aodh_ha.rules.recovery import (
     ABANDONED,
     CONCLUDED,
     FAILED,
+    NOT_HEARD,
     RECOVERED,
     REFUSED,
     SENT,
@@ -43,6 +44,9 @@ EXPIRY = 86400.0
 
 HOST_PATIENCE = 3600.0
 """Seconds that a guest on a dead host is waited for, where the policy has no step for it."""
+
+WHOLE = ('stack.rebuild', 'stack.recreate')
+"""Steps that replace every server of a stack."""
 
 MOST_ABANDONED = 5
 """Tries of one step that never reached the cloud, before a person is called: the next step, a
@@ -162,6 +166,9 @@ def _this_step(
     number = len(tries) + 1
     if step.kind.in_stack and evidence.member is None:
         return Refuse(n, number, 'no stack has the server')
+    if step.action in WHOLE and evidence.excused:
+        name, why = next(iter(sorted(evidence.excused.items())))
+        return Refuse(n, number, f'it would replace {name} of its stack, too, and {why}')
     refusal = preservation.refusal(step, recovery.policy, evidence)
     if refusal:
         return Refuse(n, number, refusal)
@@ -238,5 +245,7 @@ def _praise(history: Sequence[Attempt], life: str) -> str:
         return 'heard again by itself'
     if life == OLD_BOOT:
         return f'heard again by itself: it has not booted since {acted[-1].action}'
+    if acted[-1].detail.startswith(NOT_HEARD):
+        return f'heard again; after {acted[-1].action} {acted[-1].detail}'
     late = acted[-1].status != SUCCEEDED
     return f'by {acted[-1].action}' + (', later than it was waited for' if late else '')

@@ -181,6 +181,12 @@ class Evidence:
     others: dict[str, Holdings | None] = field(default_factory=dict, hash=False)
     """What the other servers have that the stack's steps would replace, by server; None: not
     known. Asked for only where the policy has such a step."""
+    excused: dict[str, str] = field(default_factory=dict, hash=False)
+    """Why nothing may be done to another server of the stack, by its resource; asked for as
+    ``others`` is."""
+    watched: tuple[str, ...] = ()
+    """Servers of the stack, by their resources, whose guests were heard before: after a step that
+    replaces them all, all must be heard again."""
     activity: Activity | None = None
     console: str = ''
     """Its last lines, secrets masked."""
@@ -223,6 +229,8 @@ class Evidence:
             'holdings': self.holdings and self.holdings.as_dict(),
             'member': self.member and asdict(self.member),
             'others': {i: held and held.as_dict() for i, held in self.others.items()},
+            'excused': self.excused,
+            'watched': list(self.watched),
             'activity': self.activity and asdict(self.activity),
             'console': self.console,
             'diagnostics': self.diagnostics,
@@ -277,6 +285,8 @@ class Evidence:
             member=member
             and Member(**member | {'siblings': tuple((i, n) for i, n in member['siblings'])}),
             others={i: h and Holdings.from_dict(h) for i, h in data['others'].items()},
+            excused=data.get('excused', {}),
+            watched=tuple(data.get('watched', ())),
             activity=Activity(**data['activity']) if data['activity'] else None,
             console=data['console'],
             diagnostics=data['diagnostics'],

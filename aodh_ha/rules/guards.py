@@ -105,27 +105,33 @@ def made(history: Sequence[Attempt]) -> list[Attempt]:
     return [a for a in history if a.status not in (REFUSED, ABANDONED) and not a.dry_run]
 
 
-def stopped_by_a_person(evidence: Evidence) -> bool:
+def stopped_by_a_person(actions: Sequence[InstanceAction]) -> bool:
     """Whether somebody stopped the server, other than Nova that found it off."""
-    last = next((a for a in evidence.actions if a.action in ('stop', 'start', 'create')), None)
+    last = next((a for a in actions if a.action in ('stop', 'start', 'create')), None)
     return last is None or (last.action == 'stop' and last.user_id is not None)
+
+
+def wanted_so(server: Server, actions: Sequence[InstanceAction]) -> str:
+    """Why a person wants the server as it is; empty: nobody does. ``actions``: newest first."""
+    if server.locked:
+        return 'its owner locked it'
+    if server.vm_state in INTENT:
+        return f'{INTENT[server.vm_state]}, which is not a failure'
+    if server.vm_state == 'stopped' and stopped_by_a_person(actions):
+        return 'it is stopped, which is not a failure'
+    return ''
 
 
 def intent(server: Server, recovery: Recovery, evidence: Evidence) -> Finish | None:
     """Leave a server alone that a person switched off, locked or is working on."""
     if server.project_id != recovery.project_id:
         return Finish(LEFT_ALONE, 'the server belongs to another project than the guest')
-    if server.locked:
-        return Finish(LEFT_ALONE, 'its owner locked it')
-    if server.vm_state in INTENT:
-        return Finish(LEFT_ALONE, f'{INTENT[server.vm_state]}, which is not a failure')
-    if server.vm_state == 'stopped':
-        if stopped_by_a_person(evidence):
-            return Finish(LEFT_ALONE, 'it is stopped, which is not a failure')
-        if not any(s.action == 'server.start' for s in recovery.policy.steps):
-            return Finish(
-                LEFT_ALONE, "it is off, by nobody's order; the policy has no server.start"
-            )
+    wanted = wanted_so(server, evidence.actions)
+    if wanted:
+        return Finish(LEFT_ALONE, wanted)
+    start = any(s.action == 'server.start' for s in recovery.policy.steps)
+    if server.vm_state == 'stopped' and not start:
+        return Finish(LEFT_ALONE, "it is off, by nobody's order; the policy has no server.start")
     return None
 
 

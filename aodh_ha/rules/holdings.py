@@ -90,3 +90,19 @@ class Member:
     def busy(self) -> bool:
         """Whether Heat is at work on it."""
         return self.status.endswith('IN_PROGRESS')
+
+
+@dataclass(frozen=True)
+class StackEvent:
+    """What Heat noted about a resource of a stack, or about the stack itself."""
+
+    id: str
+    path: str
+    """``stack/resource``, of the stack that has it; of a stack itself its name."""
+    status: str
+    """Such as ``CREATE_IN_PROGRESS``."""
+    reason: str
+    at: str
+    """As Heat says it, by its clock."""
+    of_root: bool = False
+    """Whether it is about the root stack itself."""

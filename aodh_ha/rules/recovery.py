@@ -22,6 +22,8 @@ INTENDED = 'intended'
 SENT = 'sent'
 """The request was taken; a newer heartbeat is waited for."""
 SUCCEEDED, UNVERIFIED, REFUSED, ABANDONED = 'succeeded', 'unverified', 'refused', 'abandoned'
+NOT_HEARD = 'not heard again: '
+"""How the detail of an attempt begins after which not all were heard who had to be."""
 CONCLUDED = (SUCCEEDED, UNVERIFIED, REFUSED, ABANDONED)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aodh_ha.exceptions import ActionRefused, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
-from aodh_ha.rules.holdings import IMAGE, VOLUME, Holdings, Member
+from aodh_ha.rules.holdings import IMAGE, VOLUME, Holdings, Member, StackEvent
 from aodh_ha.testing.nova import FakeNova
 
 
@@ -30,6 +30,8 @@ class FakeCloud(FakeNova):
         self.stacks: dict[str, Member] = {}
         """By the root stack's id, seen from its first server."""
         self.stack_takes = False
+        self.events: dict[str, list[StackEvent]] = {}
+        """What Heat noted, by the root stack's id, oldest first."""
         self.activities: dict[str, Activity] = {}
 
     # ---- the world
@@ -96,6 +98,13 @@ class FakeCloud(FakeNova):
         resources = [resource for _, resource in stack.siblings]
         return {'name': stack.root_name, 'project_id': stack.project_id, 'resources': resources}
 
+    def stack_events(self, member: Member, now: Member) -> list[StackEvent]:
+        """See Cloud."""
+        self._answer()
+        noted = self.events.get(now.root_id, [])
+        ids = [event.id for event in noted]
+        return noted[ids.index(member.last_event) + 1 :] if member.last_event in ids else noted
+
     # ---- actions on a stack
 
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:
@@ -136,6 +145,14 @@ class FakeCloud(FakeNova):
             self._stack_event(new.root_id, status='CREATE_IN_PROGRESS')
         return self._taken(new.root_id, 'create_stack', None)
 
+    def cancel_stack(self, member: Member) -> None:
+        """See Cloud."""
+        self._may(('cancel_stack',))
+        stack = self.stacks.get(member.root_id)
+        if stack is not None and stack.busy:
+            self._taken(member.root_id, 'cancel_stack', None)
+            self.finish_stack(member.root_id, 'FAILED')
+
     # ---- within
 
     def _act_on_stack(
@@ -156,8 +173,9 @@ class FakeCloud(FakeNova):
                 siblings.append((self._replace(server_id), resource))
             else:
                 siblings.append((server_id, resource))
-        status = 'UPDATE_IN_PROGRESS' if self.stack_takes else 'UPDATE_COMPLETE'
-        self._stack_event(member.root_id, status=status, siblings=tuple(siblings))
+        self._stack_event(member.root_id, status='UPDATE_IN_PROGRESS', siblings=tuple(siblings))
+        if not self.stack_takes:
+            self.finish_stack(member.root_id)
         return self._taken(member.root_id, 'replace', ','.join(names))
 
     def _replace(self, server_id: str) -> str:
@@ -173,7 +191,10 @@ class FakeCloud(FakeNova):
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f'server {next(self._numbers)}'))
 
     def _stack_event(self, root_id: str, **values: Any) -> None:
-        number = next(self._numbers)
+        number, stack = next(self._numbers), self.stacks[root_id]
         self.stacks[root_id] = replace(
-            self.stacks[root_id], updated_at=self._iso(), last_event=f'event-{number}', **values
+            stack, updated_at=self._iso(), last_event=f'event-{number}', **values
         )
+        status = values.get('status', stack.status)
+        event = StackEvent(f'event-{number}', stack.root_name, status, '', self._iso(), True)
+        self.events.setdefault(root_id, []).append(event)

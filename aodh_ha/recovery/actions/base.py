@@ -126,6 +126,27 @@ class Action:
         """
         return False
 
+    def note(self, context: Context) -> None:
+        """Put into the audit trail what the cloud says of its progress.
+
+        Asked from time to time while a heartbeat is waited for. Raises CloudAway, LeaseLost.
+        """
+
+    def unheard(self, context: Context) -> list[str]:
+        """Who else has to be heard before it counts as having helped, and is not yet.
+
+        Raises CloudAway.
+        """
+        return []
+
+    def give_up(self, context: Context) -> str:
+        """Stop what still goes on of an action that did not help in time; what to add to the
+        reason.
+
+        May be called again. Raises CloudAway or OutcomeUnknown: then the end of the attempt waits.
+        """
+        return ''
+
     def conclude(self, context: Context) -> None:
         """What is left to do when the attempt is about to end, whatever its end.
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from aodh_ha.db import definitions, queue
+from aodh_ha.db import definitions, guests, queue
 from aodh_ha.exceptions import CloudAway, NotNow, OutcomeUnknown
+from aodh_ha.recovery import stack_events
 from aodh_ha.recovery.actions.base import Action, Context, Observed
 from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.holdings import Member
@@ -26,6 +27,14 @@ class _Stack(Action):
         if now is None or (now.updated_at, now.status) == (before.updated_at, before.status):
             return None
         return Observed(None, f'the stack is {now.status}, changed since')
+
+    def note(self, context: Context) -> None:
+        """See Action."""
+        stack_events.note(context, context.member)
+
+    def give_up(self, context: Context) -> str:
+        """Cancel the update that we made, where it still goes on when its time is over."""
+        return stack_events.cancel(context)
 
     def requests(self, context: Context) -> int:
         """A mark for each server, what is read for it, and the update."""
@@ -67,6 +76,10 @@ class Rebuild(_Stack):
     def act(self, context: Context) -> str | None:
         """See Action."""
         return context.cloud.rebuild_stack(context.member)
+
+    def unheard(self, context: Context) -> list[str]:
+        """See Action."""
+        return _unheard(context)
 
 
 class Recreate(Action):
@@ -115,6 +128,16 @@ class Recreate(Action):
             return f'the stack {now.root_name} is {now.status}'
         return ''
 
+    def note(self, context: Context) -> None:
+        """See Action."""
+        now = context.cloud.stack_member_again(context.member)
+        if now is not None:
+            stack_events.note(context, now)
+
+    def unheard(self, context: Context) -> list[str]:
+        """See Action."""
+        return _unheard(context)
+
     def conclude(self, context: Context) -> None:
         """See Action."""
         context.database.run(lambda c: definitions.forget(c, context.attempt.id))
@@ -125,6 +148,27 @@ def _follow(context: Context) -> bool:
         context.database, context.cloud, context.master_key, list(context.gateways)
     )
     return bool(succession.follow(context.member, context.now))
+
+
+def _unheard(context: Context) -> list[str]:
+    """Resources whose guests were watched, and are not heard since the action was sent."""
+    watched = context.attempt.evidence.get('watched', ())
+    if not watched:
+        return []
+    now = context.cloud.stack_member_again(context.member)
+    new = {name: server_id for server_id, name in now.siblings} if now else {}
+    old = {name: server_id for server_id, name in context.member.siblings}
+    sent = context.attempt.sent_at or context.attempt.intended_at
+    with context.database.read() as connection:
+        seen = guests.last_seen(connection, (*old.values(), *new.values()))
+    # Not waited for: who was forgotten meanwhile, and whose group has shrunk.
+    there = [name for name in watched if name in new]
+    return [
+        name
+        for name in there
+        if (new[name] in seen and (seen[new[name]] or 0) <= sent)
+        or (new[name] != old[name] and old[name] in seen)
+    ]
 
 
 def _names(member: Member, server_ids: Sequence[str]) -> list[str]:

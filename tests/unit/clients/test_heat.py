@@ -1,5 +1,6 @@
 """Heat, on the wire: whose stack a server is in, and what is asked of it."""
 
+import contextlib
 import logging
 
 import pytest
@@ -213,6 +214,63 @@ def test_a_heat_that_is_away_is_no_cloud_without_heat(wire, stack, heat):
     wire.mock.get(f'{HEAT}/{SERVICE_PROJECT}/stacks', text='<html>')
     with pytest.raises(CloudAway):
         heat.member(server())
+
+
+def test_members_of_an_old_autoscaling_group_are_servers():
+    member = resource('abc', 'OS::Heat::ScaledResource', SERVER_ID, ROOT)
+    assert list(Tree.read([member]).servers()) == ['abc']
+
+
+def test_events_are_told_with_the_stack_that_has_them(wire, stack, heat):
+    base = f'{HEAT}/{SERVICE_PROJECT}/stacks'
+    root_link = {'rel': 'root_stack', 'href': f'{base}/shop/{ROOT}'}
+
+    def noted(event_id, name, physical_id, of, status):
+        links = [{'rel': 'stack', 'href': f'{base}/{NAMES[of]}/{of}'}, root_link]
+        return {
+            'id': event_id,
+            'resource_name': name,
+            'physical_resource_id': physical_id,
+            'resource_status': status,
+            'resource_status_reason': 'state changed',
+            'event_time': '2026-11-22T19:00:00Z',
+            'links': links,
+        }
+
+    listed = [
+        noted('e1', 'shop', ROOT, ROOT, 'UPDATE_IN_PROGRESS'),
+        noted('e2', NAMES[INNER], INNER, INNER, 'UPDATE_IN_PROGRESS'),
+        noted('e3', 'db', OTHER_ID, INNER, 'CREATE_FAILED'),
+    ]
+    member = heat.member(server())
+    wire.mock.get(f'{base}/shop/{ROOT}/events', json={'events': listed})
+    found = heat.events(member, member)
+    assert [(e.id, e.path, e.of_root) for e in found] == [
+        ('e1', 'shop', True),
+        ('e2', NAMES[INNER], False),
+        ('e3', f'{NAMES[INNER]}/db', False),
+    ]
+    asked = wire.sent('GET', f'/v1/{SERVICE_PROJECT}/stacks/shop/{ROOT}/events')[-1].qs
+    assert (asked['marker'], asked['sort_dir']) == (['event-9'], ['asc'])
+
+
+@pytest.mark.parametrize(
+    ('status', 'code', 'error'),
+    [
+        ('UPDATE_IN_PROGRESS', 200, None),
+        ('UPDATE_COMPLETE', 400, None),  # it was done a moment before
+        ('UPDATE_IN_PROGRESS', 403, ActionRefused),
+        ('UPDATE_IN_PROGRESS', 500, OutcomeUnknown),
+    ],
+)
+def test_an_update_is_cancelled_without_a_rollback(wire, stack, heat, status, code, error):
+    member = heat.member(server())
+    stack.values['stack_status'] = status
+    wire.mock.post(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}/actions', status_code=code, json={})
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        heat.cancel(member)
+    (sent,) = wire.sent('POST', f'/v1/{PROJECT}/stacks/shop/{ROOT}/actions')
+    assert sent.json() == {'cancel_without_rollback': None}
 
 
 # ---- replacement

@@ -237,6 +237,31 @@ def test_a_replaced_server_has_a_new_id_under_the_old_name_and_holds_the_same(no
     assert nova.holdings(server, after) == held
 
 
+def test_what_heat_notes_is_told_from_the_member_on(nova, member, ended):
+    assert nova.stack_events(member, member) == []
+    nova.replace(member, ['web'], 'contract')
+    after = ended(member)
+    noted = nova.stack_events(member, after)
+    assert len({e.id for e in noted}) == len(noted)
+    root = [e.status for e in noted if e.of_root]
+    assert root == ['UPDATE_IN_PROGRESS', 'UPDATE_COMPLETE']
+    assert [e.path for e in noted if e.of_root] == [member.root_name] * 2
+    assert after.last_event in {e.id for e in noted}
+
+
+def test_a_cancelled_update_fails_and_the_stack_can_be_updated_again(nova, member, at_work, ended):
+    at_work(member)
+    nova.cancel_stack(member)
+    failed = ended(member)
+    assert failed.status == 'UPDATE_FAILED'
+    nova.cancel_stack(failed)
+    assert nova.stack_member_again(failed).status == 'UPDATE_FAILED'
+    nova.replace(failed, ['web'], 'contract')
+    after = ended(failed)
+    assert after.status == 'UPDATE_COMPLETE'
+    assert ids(after)['web'] != ids(failed)['web']
+
+
 def test_what_the_stack_has_not_is_not_replaced(nova, member):
     for names in (['web', 'nothing'], []):
         with pytest.raises(ActionRefused):

@@ -55,7 +55,7 @@ def at_work(nova):
 @pytest.fixture
 def ended(nova):
     def ended(member):
-        if nova.stack_takes:
+        if nova.stack_takes and nova.stack_member_again(member).busy:
             nova.finish_stack(nova.stack_member_again(member).root_id)
         return nova.stack_member_again(member)
 

@@ -267,7 +267,7 @@ FOUND_OFF = samples.server(vm_state='stopped')
 )
 def test_who_stopped_a_server_stands_in_novas_log(actions, by_a_person):
     evidence = samples.evidence(FOUND_OFF, actions=actions)
-    assert guards.stopped_by_a_person(evidence) == by_a_person
+    assert guards.stopped_by_a_person(evidence.actions) == by_a_person
     start = samples.policy(steps=(Step('server.start'),))
     found = guards.intent(FOUND_OFF, samples.recovery(policy=start), evidence)
     assert (found is not None) == by_a_person
