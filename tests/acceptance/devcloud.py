@@ -349,8 +349,13 @@ class Guest:
         ]
         return max(found, key=lambda f: (f / 'console.log').stat().st_mtime)
 
-    def measures(self, meter: str = alarm_rules.MISSED, since: float | None = None) -> list[float]:
-        """What Gnocchi has of a meter, at its finest granularity; since then, in epoch seconds."""
+    def measures(
+        self,
+        meter: str = alarm_rules.MISSED,
+        since: float | None = None,
+        granularity: float = alarm_rules.GRANULARITY,
+    ) -> list[float]:
+        """What Gnocchi has of a meter, in spans of so many seconds; since then, epoch seconds."""
         self._resource_id = self._resource_id or self.shown()['resource_id']
         try:
             found = self.cloud.gnocchi.metric.get_measures(
@@ -358,7 +363,7 @@ class Guest:
                 resource_id=self._resource_id,
                 start=since,
                 aggregation='max',
-                granularity=alarm_rules.GRANULARITY,
+                granularity=granularity,
             )
         except gnocchi.NotFound:
             return []  # not published yet

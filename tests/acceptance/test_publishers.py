@@ -1,5 +1,7 @@
 """The three ways of the meters: pollster, publisher plugin, and straight to Gnocchi."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import oslo_messaging
@@ -36,6 +38,46 @@ def test_a_guest_that_was_never_heard_is_counted_too(cloud: Devcloud) -> None:
     finally:
         never.forget()
         cloud.demo.compute.delete_server(never.id)
+
+
+def test_what_a_guest_pushes_is_a_meter_on_which_an_alarm_fires(
+    cloud: Devcloud, guest: Guest
+) -> None:
+    """The alarm of docs/metrics.rst; it is the user's, and recovers nothing."""
+    meter = 'guest.metric.DiskSpaceUtilization'
+    words = ['--metric', 'DiskSpaceUtilization', '--value', '93.5', '--unit', 'Percent']
+    state = guest.folder() / 'root' / 'var/lib/aodh-ha-agent'
+    done = subprocess.run(
+        [sys.executable, '-m', 'aodh_ha.agent', 'push', *words, '--state-dir', str(state)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wait(lambda: guest.measures(meter, granularity=60)[-1:] == [93.5], 'it is in Gnocchi', 60)
+    resource = cloud.gnocchi.resource.get('aodh_ha_guest', guest.shown()['resource_id'])
+    assert cloud.gnocchi.metric.get(resource['metrics'][meter])['unit'] == 'Percent'
+    alarm = cloud.aodh.create(
+        {
+            'name': f'{guest.name}-disk',
+            'type': 'gnocchi_resources_threshold',
+            'gnocchi_resources_threshold_rule': {
+                'resource_type': 'aodh_ha_guest',
+                'resource_id': guest.shown()['resource_id'],
+                'metric': meter,
+                'aggregation_method': 'last',
+                'granularity': 300,
+                'comparison_operator': 'ge',
+                'threshold': 90,
+                'evaluation_periods': 1,
+            },
+        }
+    )['alarm_id']
+    try:
+        wait(lambda: cloud.aodh.get(alarm)['state'] == 'alarm', 'it fires', 60)
+    finally:
+        cloud.aodh.delete(alarm)
+    assert guest.told() == []
 
 
 def test_samples_of_a_pipeline_are_signs_of_life(cloud: Devcloud, guest: Guest) -> None:
