@@ -28,6 +28,7 @@ from webhook.v1 import (
     recoveries,
     silences,
     vendordata,
+    watches,
 )
 
 MAX_BODY = 128 * 1024
@@ -63,8 +64,8 @@ def create_app(
     )
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
-    operators = (alarms, guests, policies, recoveries, silences, incidents, enrolment_rules)
-    for module in (heartbeats, vendordata, *operators):
+    operators = (alarms, watches, guests, policies, recoveries, silences, incidents)
+    for module in (heartbeats, vendordata, enrolment_rules, *operators):
         app.register_blueprint(module.blueprint, url_prefix='/v1')
     app.add_url_rule('/healthz', view_func=healthz)
     app.after_request(_name_request)

@@ -322,6 +322,44 @@ cloudwatch_requests = sa.Table(
     **MARIADB,
 )
 
+# CloudWatch alarms of templates: what they look at. See rules.watch.
+watches = sa.Table(
+    'watches',
+    metadata,
+    sa.Column('id', UUID, primary_key=True),
+    sa.Column('project_id', sa.String(64), nullable=False, index=True),
+    sa.Column('name', sa.String(255), nullable=False),
+    sa.Column('stack_id', sa.String(64), nullable=False, default=''),
+    sa.Column('stack_name', sa.String(255), nullable=False, default=''),
+    sa.Column('namespace', sa.String(255), nullable=False),
+    sa.Column('metric', sa.String(64), nullable=False),
+    sa.Column('dimensions', sa.Text, nullable=False, default='[]'),
+    sa.Column('statistic', sa.String(16), nullable=False),
+    sa.Column('period', sa.Integer, nullable=False),
+    sa.Column('evaluation_periods', sa.Integer, nullable=False),
+    sa.Column('comparison', sa.String(32), nullable=False),
+    sa.Column('threshold', sa.Double, nullable=False),
+    # Ids of the alarms of ours that its actions call, as JSON.
+    sa.Column('restarters', sa.Text, nullable=False, default='[]'),
+    sa.Column('aodh_alarm_id', UUID, unique=True),
+    sa.Column('created_at', TIME, nullable=False),
+    **MARIADB,
+)
+
+# What came for a watch in the time that it looks back.
+watch_samples = sa.Table(
+    'watch_samples',
+    metadata,
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
+    sa.Column('watch_id', UUID, nullable=False, index=True),
+    sa.Column('at', TIME, nullable=False, index=True),
+    sa.Column('count', sa.Double, nullable=False),
+    sa.Column('total', sa.Double, nullable=False),
+    sa.Column('low', sa.Double, nullable=False),
+    sa.Column('high', sa.Double, nullable=False),
+    **MARIADB,
+)
+
 # Application credentials and trusts that projects handed over; secrets sealed with the master key.
 credentials = sa.Table(
     'credentials',

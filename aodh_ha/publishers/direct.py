@@ -5,6 +5,7 @@ from aodh_ha.db.database import Database
 from aodh_ha.exceptions import ActionRefused
 from aodh_ha.publishers.measured import MeasuredCollector
 from aodh_ha.publishers.samples import Collector
+from aodh_ha.publishers.watched import WatchCollector
 
 
 class DirectPublisher:
@@ -14,6 +15,7 @@ class DirectPublisher:
         """``memory``: see Collector; no longer than another worker takes to get the lease."""
         self._collector = Collector(database, memory)
         self._measured = MeasuredCollector(database)
+        self._watches = WatchCollector(database)
         self._gnocchi = gnocchi
 
     def publish_once(self, now: float) -> int:
@@ -24,7 +26,7 @@ class DirectPublisher:
         late would only make Aodh act on the past. What guests measured goes by itself and last,
         and has times of its own: what Gnocchi could not take is written in the next round.
         """
-        stored = self._gnocchi.write(self._collector.collect(now))
+        stored = self._gnocchi.write(self._collector.collect(now) + self._watches.collect(now))
         measured = self._measured.collect(now)
         try:
             stored += self._gnocchi.write(measured)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from aodh_ha.db import gateways, guests
 from aodh_ha.db.database import Database
 from aodh_ha.rules import gateway
-from aodh_ha.rules.alarm import HEARTBEAT, MISSED, SERVICE_FAILURES
+from aodh_ha.rules.alarm import HEARTBEAT, MISSED, SERVICE_FAILURES, WATCH
 from aodh_ha.rules.guest import ENROLLED, Guest
 
 PAGE = 1000
@@ -21,6 +21,7 @@ METERS = {
     HEARTBEAT: (DELTA, 'heartbeat'),
     MISSED: (GAUGE, 'heartbeat'),
     SERVICE_FAILURES: (GAUGE, 'failure'),
+    WATCH: (GAUGE, 'value'),
 }
 """Type and unit of each meter of our own, in Ceilometer's words."""
 

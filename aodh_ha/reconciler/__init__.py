@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.clients.aodh import Aodh
-from aodh_ha.db import Database, cloudwatch
+from aodh_ha.db import Database, cloudwatch, watches
 from aodh_ha.duties import Duty
 from aodh_ha.reconciler.alarms import Alarms
 from aodh_ha.reconciler.enrolling import Enrolling
@@ -53,4 +53,9 @@ def _service_failures(conf: cfg.ConfigOpts, database: Database) -> Callable[[flo
     """What was told to the CloudWatch bridge counts no more after a while, without another word
     of the guest."""
     period: float = conf.cloudwatch.failure_period
-    return lambda now: database.run(lambda c: cloudwatch.settle_all(c, now, period))
+
+    def settle(now: float) -> int:
+        done = database.run(lambda c: cloudwatch.settle_all(c, now, period))
+        return done + database.run(lambda c: watches.settle_all(c, now))
+
+    return settle

@@ -117,6 +117,8 @@ class Alarms:
             listening = {
                 way: gateways.listening_since(connection, now, way) for way in gateway.GAPS
             }
+        # A restarter has no Aodh alarm of its own.
+        ours = [a for a in ours if a.trigger != rules.RESTARTER]
         return ours, _Guests({g.server_id: g for g in known}, listening)
 
     def _by_url(self, theirs: Iterable[Carrier]) -> dict[str, Carrier]:

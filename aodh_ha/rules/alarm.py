@@ -24,8 +24,14 @@ MISSED, SERVICE_FAILURES, HEARTBEAT = (
     'guest.service.failures',
     'guest.heartbeat',
 )
+WATCH = 'guest.watch'
+"""The meter of a watch, on a Gnocchi resource of its own: see rules.watch."""
 TRIGGERS = {'heartbeat': MISSED, 'service': SERVICE_FAILURES}
 """What an alarm watches: the meter behind each trigger of a recovery."""
+
+RESTARTER = 'restarter'
+"""In the place of a trigger: an alarm of ours without an Aodh alarm of its own. Its URL is for
+whichever alarms are told to call it, as ``AlarmUrl`` of Heat's HARestarter."""
 
 MAX_TEXT = 2000
 
@@ -47,7 +53,7 @@ class Alarm:
     project_id: str
     server_id: str
     trigger: str
-    """``heartbeat`` or ``service``."""
+    """``heartbeat``, ``service`` or RESTARTER."""
     threshold: int
     aodh_alarm_id: str | None
     state: str
@@ -130,6 +136,8 @@ def new(guest: Guest, trigger: str, threshold: int, now: float) -> Alarm:
 
 def default_threshold(guest: Guest, trigger: str) -> int:
     """Missed heartbeats, or failed checks, from which on the alarm fires."""
+    if trigger == RESTARTER:
+        return 1
     return guest.missed_limit if trigger == 'heartbeat' else DEFAULT_FAILURES
 
 

@@ -6,7 +6,7 @@ As heat-api-cloudwatch understood it until Heat 10, and cfn-push-stats still sen
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aodh_ha.rules.alarm import Alarm
@@ -59,6 +59,12 @@ class Datum:
     """When it was measured, in seconds since the epoch as the guest says; None: now."""
     instance_id: str
     alarm_name: str
+    namespace: str = ''
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    count: float = 1.0
+    """Values that ``value`` is the mean of, and the least and the greatest of them."""
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,11 @@ def data(params: Mapping[str, str], now: float) -> list[Datum]:
         raise Refusal('MissingParameter', 'MetricData.member.1.MetricName must be given')
     if len(members) > MAX_METRICS:
         raise Refusal('InvalidParameterValue', f'at most {MAX_METRICS} metrics in one request')
-    return [_datum(f'MetricData.member.{n}', members[n], now) for n in sorted(members)]
+    namespace = params.get('Namespace', '')[:255]
+    return [_datum(f'MetricData.member.{n}', members[n], now, namespace) for n in sorted(members)]
 
 
-def _datum(where: str, fields: Mapping[str, str], now: float) -> Datum:
+def _datum(where: str, fields: Mapping[str, str], now: float, namespace: str) -> Datum:
     name = fields.get('MetricName', '')
     if not name:
         raise Refusal('MissingParameter', f'{where}.MetricName must be given')
@@ -110,15 +117,26 @@ def _datum(where: str, fields: Mapping[str, str], now: float) -> Datum:
     instance_id = dimensions.get('InstanceId', '').lower()
     if instance_id and not is_uuid(instance_id):
         raise Refusal('InvalidParameterValue', f'{where}: InstanceId must be the UUID of a server')
+    value, count, low, high = _value(where, fields)
     return Datum(
-        # A meter's name has no blanks; what CloudWatch allows besides becomes an underscore.
-        name=_UNNAMED.sub('_', name)[:64],
-        value=_value(where, fields),
+        name=plain(name),
+        value=value,
         unit=unit,
         at=_time(where, fields['Timestamp'], now) if fields.get('Timestamp') else None,
         instance_id=instance_id,
         alarm_name=dimensions.get('AlarmName', '')[:255],
+        namespace=namespace,
+        dimensions=dimensions,
+        count=count,
+        low=low,
+        high=high,
     )
+
+
+def plain(name: str) -> str:
+    """A metric's name as part of a meter's, which has no blanks: what CloudWatch allows besides
+    becomes an underscore."""
+    return _UNNAMED.sub('_', name)[:64]
 
 
 def _dimensions(where: str, fields: Mapping[str, str]) -> dict[str, str]:
@@ -139,24 +157,39 @@ def _dimensions(where: str, fields: Mapping[str, str]) -> dict[str, str]:
     return named
 
 
-def _value(where: str, fields: Mapping[str, str]) -> float:
-    """One value, or the mean of a statistic set or of an array."""
+def _value(where: str, fields: Mapping[str, str]) -> tuple[float, float, float, float]:
+    """One value, or the mean of a statistic set or of an array; how many they are, the least and
+    the greatest of them."""
     if 'Value' in fields:
-        return _number(f'{where}.Value', fields['Value'])
+        one = _number(f'{where}.Value', fields['Value'])
+        return one, 1.0, one, one
     if 'StatisticValues.Sum' in fields:
-        total = _number(f'{where}.StatisticValues.Sum', fields['StatisticValues.Sum'])
-        count = fields.get('StatisticValues.SampleCount', '')
-        number = _number(f'{where}.StatisticValues.SampleCount', count)
-        if number < 1:
-            raise Refusal('InvalidParameterValue', f'{where}: SampleCount must be 1 or more')
-        return total / number
+        return _set(where, fields)
     values = _numbers(where, fields, 'Values.member.')
     counts = _numbers(where, fields, 'Counts.member.') or dict.fromkeys(values, 1.0)
     if not values:
         raise Refusal('MissingParameter', f'{where}.Value must be given')
     if counts.keys() != values.keys() or min(counts.values()) < 0 or sum(counts.values()) < 1:
         raise Refusal('InvalidParameterValue', f'{where}: each of Values must have one of Counts')
-    return math.fsum(values[n] * counts[n] for n in values) / math.fsum(counts.values())
+    number = math.fsum(counts.values())
+    mean = math.fsum(values[n] * counts[n] for n in values) / number
+    return mean, number, min(values.values()), max(values.values())
+
+
+def _set(where: str, fields: Mapping[str, str]) -> tuple[float, float, float, float]:
+    """As ``_value`` of a statistic set."""
+    total = _number(f'{where}.StatisticValues.Sum', fields['StatisticValues.Sum'])
+    count = fields.get('StatisticValues.SampleCount', '')
+    number = _number(f'{where}.StatisticValues.SampleCount', count)
+    if number < 1:
+        raise Refusal('InvalidParameterValue', f'{where}: SampleCount must be 1 or more')
+    mean = total / number
+
+    def extreme(name: str) -> float:
+        given = fields.get(f'StatisticValues.{name}')
+        return mean if given is None else _number(f'{where}.StatisticValues.{name}', given)
+
+    return mean, number, extreme('Minimum'), extreme('Maximum')
 
 
 def _numbers(where: str, fields: Mapping[str, str], prefix: str) -> dict[str, float]:

@@ -7,10 +7,10 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from aodh_ha.db import cloudwatch as db
-from aodh_ha.db import guests, metrics
+from aodh_ha.db import guests, metrics, watches
 from aodh_ha.exceptions import InvalidRequest
 from aodh_ha.rules import cloudwatch as rules
-from aodh_ha.rules.alarm import Alarm, Notification
+from aodh_ha.rules.alarm import RESTARTER, Alarm, Notification
 from aodh_ha.rules.cloudwatch import (
     HEARTBEAT,
     NAMESPACE,
@@ -21,6 +21,7 @@ from aodh_ha.rules.cloudwatch import (
 )
 from aodh_ha.rules.guest import PENDING, Guest
 from aodh_ha.rules.heartbeat import MAX_AGE, SERVICE_FAILURE, Metric, mended
+from aodh_ha.rules.watch import Watch
 from webhook import policies
 from webhook.auth import Caller, allowed
 from webhook.cloudwatch.answers import Node
@@ -29,6 +30,11 @@ from webhook.v1 import alarms as callbacks
 
 PAGE = 100
 """Alarms or metrics in one answer, unless fewer are asked for."""
+
+WATCHED = 'watch'
+"""The trigger of what is no alarm of ours, see rules.watch."""
+
+_WORDS = {there: here for here, there in STATES.items()}
 
 T = TypeVar('T')
 
@@ -84,8 +90,14 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
         if '' in named
         else db.mine(connection, call.identity, call.domain, sorted(named))
     )
-    watched = db.alarms_of(connection, mine) if any(d.alarm_name for d in told) else []
-    of = []
+    projects = {g.project_id for g in mine}
+    looking = [w for p in sorted(projects) for w in watches.find(connection, p)]
+    watched: list[Alarm] = []
+    if any(d.alarm_name for d in told):
+        servers = watches.targets(connection, looking)
+        watched = db.alarms_of(connection, mine)
+        watched += [w.as_alarm(servers[w.id]) for w in looking if w.id in servers]
+    of: list[tuple[Guest, Datum]] = []
     for datum in told:
         try:
             guest = rules.whose(datum, mine, watched, alone=call.alone)
@@ -93,14 +105,19 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
             raise _not_yet(connection, call, e) from None
         if guest.status == PENDING:
             raise Refusal('ServiceUnavailable', 'the guest is pending: a worker looks at it soon')
-        of.append((guest.server_id, datum))
+        of.append((guest, datum))
     # In the order of their ids: two gateways never wait for each other in a circle.
-    of.sort(key=lambda pair: pair[0])
+    of.sort(key=lambda pair: pair[0].server_id)
     period = state().conf.cloudwatch.failure_period
-    for number, (server_id, datum) in enumerate(of):
-        _record(connection, call.digest, number, server_id, datum, now)
-    for server_id in sorted({s for s, _ in of}):
+    for number, (guest, datum) in enumerate(of):
+        _record(connection, call.digest, number, guest.server_id, datum, now)
+    if looking:
+        times = [(g, d, now if d.at is None else d.at) for g, d in of]
+        watches.record(connection, times, looking)
+    for server_id in sorted({g.server_id for g, _ in of}):
         db.settle(connection, server_id, now, period)
+        if looking:
+            watches.settle(connection, server_id, now)
 
 
 def _not_yet(connection: sa.Connection, call: Call, refusal: Refusal) -> Refusal:
@@ -136,25 +153,72 @@ def describe_alarms(call: Call) -> Mapping[str, Node]:
     call.require(policies.CLOUDWATCH_GET)
     with state().database.read() as connection:
         mine = call.mine(connection)
-        found = db.alarms_of(connection, mine)
-    stacks = {g.server_id: g.stack_name for g in mine}
+        known = _Known(connection, call, mine)
+        values = dict(watches.values(connection, known.watches, state().clock()))
+    found = known.alarms
+    stacks = known.stacks
     wanted = [v for k, v in call.params.items() if k.startswith('AlarmNames.member.')]
     if wanted:
-        found = [a for a in found if any(rules.is_named(a, stacks[a.server_id], w) for w in wanted)]
+        found = [a for a in found if any(rules.is_named(a, stacks[a.id], w) for w in wanted)]
     if call.params.get('AlarmNamePrefix'):
         found = [a for a in found if _name(a).startswith(call.params['AlarmNamePrefix'])]
+    states = {w.id: _how(w, v) for w, v in values.items()} | {
+        a.id: _WORDS.get(a.state, 'INSUFFICIENT_DATA') for a in found if a.trigger != WATCHED
+    }
     if call.params.get('StateValue'):
-        found = [a for a in found if a.state == _state(call.params)]
+        _state(call.params)
+        found = [a for a in found if states[a.id] == call.params['StateValue']]
     page, token = _page(call.params, found, lambda a: a.id)
-    return {'MetricAlarms': [_alarm(a) for a in page], **token}
+    looking = {w.id: w for w in values}
+    return {'MetricAlarms': [_alarm(a, states[a.id], looking.get(a.id)) for a in page], **token}
 
 
-def _alarm(alarm: Alarm) -> Mapping[str, Node]:
-    words = {there: here for here, there in STATES.items()}
+def _how(watch: Watch, value: float | None) -> str:
+    if value is None:
+        return 'INSUFFICIENT_DATA'
+    return 'ALARM' if watch.breaches(value) else 'OK'
+
+
+class _Known:
+    """What is called an alarm in CloudWatch: our alarms of guests, and the watches of stacks."""
+
+    def __init__(self, connection: sa.Connection, call: Call, mine: Sequence[Guest]) -> None:
+        names = {g.server_id: g.stack_name for g in mine}
+        own = [a for a in db.alarms_of(connection, mine) if a.trigger != RESTARTER]
+        ids = {g.stack_id for g in mine}
+        projects = sorted({g.project_id for g in mine})
+        looking = [w for p in projects for w in watches.find(connection, p)]
+        self.watches = [w for w in looking if not call.alone or w.stack_id in ids]
+        self.alarms = [*own, *(w.as_alarm('') for w in self.watches)]
+        self.stacks = {a.id: names[a.server_id] for a in own}
+        self.stacks |= {w.id: w.stack_name for w in self.watches}
+
+    def named(self, name: str) -> list[Alarm]:
+        """Those that are called so."""
+        return [a for a in self.alarms if rules.is_named(a, self.stacks[a.id], name)]
+
+
+def _alarm(alarm: Alarm, told: str, watch: Watch | None) -> Mapping[str, Node]:
+    if watch is not None:
+        return {
+            'AlarmName': watch.name,
+            'AlarmArn': f'arn:aodh-ha:cloudwatch::{watch.project_id}:alarm:{watch.id}',
+            'StateValue': told,
+            'StateReason': '',
+            'ActionsEnabled': 'true',
+            'Namespace': watch.namespace,
+            'MetricName': watch.metric,
+            'Statistic': watch.statistic,
+            'Period': watch.period,
+            'ComparisonOperator': watch.comparison,
+            'Threshold': watch.threshold,
+            'EvaluationPeriods': watch.evaluation_periods,
+            'Dimensions': [{'Name': n, 'Value': v} for n, v in watch.dimensions],
+        }
     return {
         'AlarmName': _name(alarm),
         'AlarmArn': f'arn:aodh-ha:cloudwatch::{alarm.project_id}:alarm:{alarm.id}',
-        'StateValue': words.get(alarm.state, 'INSUFFICIENT_DATA'),
+        'StateValue': told,
         'StateReason': alarm.problem,
         'ActionsEnabled': 'true',
         'Namespace': NAMESPACE,
@@ -230,21 +294,20 @@ def set_alarm_state(call: Call) -> None:
     now = here.clock()
 
     def work(connection: sa.Connection) -> None:
-        mine = call.mine(connection)
-        stacks = {g.server_id: g.stack_name for g in mine}
-        found = [
-            a
-            for a in db.alarms_of(connection, mine)
-            if rules.is_named(a, stacks[a.server_id], name)
-        ]
+        known = _Known(connection, call, call.mine(connection))
+        found = known.named(name)
         if len(found) != 1:
             raise Refusal('AccessDenied', 'this access key has no alarm, or several, of this name')
         if not db.take(connection, call.digest, now):
             return
         alarm = found[0]
         told = f'SetAlarmState by user {call.identity.user_id}: {reason}'
-        notification = Notification(alarm.aodh_alarm_id or '', alarm.state, current, told)
-        callbacks.take(connection, alarm.id, notification)
+        # Of a watch, whom its actions would call is told.
+        called = {w.id: w.restarters for w in known.watches}.get(alarm.id, (alarm.id,))
+        for alarm_id in called:
+            aodh_alarm_id = '' if alarm.trigger == WATCHED else alarm.aodh_alarm_id or ''
+            notification = Notification(aodh_alarm_id, alarm.state, current, told)
+            callbacks.take(connection, alarm_id, notification)
 
     here.database.run(work)
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.wrappers import Request, Response
 
 from aodh_ha.db import cloudwatch as db
+from aodh_ha.db import watches
 from aodh_ha.exceptions import AodhHAError, DatabaseAway
 from aodh_ha.rules import sigv4
 from aodh_ha.rules.cloudwatch import Refusal
@@ -152,6 +153,7 @@ class Bridge:
         self._pruned_at = now
         period = self._here.conf.cloudwatch.failure_period
         state().database.run(lambda c: db.prune(c, now, period))
+        state().database.run(lambda c: watches.prune(c, now))
 
 
 def _body(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Pollsters for Ceilometer's central agent: one look at the database, four kinds of meters."""
+"""Pollsters for Ceilometer's central agent: one look at the database, five kinds of meters."""
 
 import datetime
 import functools
@@ -17,7 +17,8 @@ from aodh_ha.plugins.ceilometer.database import connection
 from aodh_ha.plugins.ceilometer.outage import Outage
 from aodh_ha.publishers.measured import MeasuredCollector
 from aodh_ha.publishers.samples import Collector, Sample
-from aodh_ha.rules.alarm import HEARTBEAT, METRIC, MISSED, SERVICE_FAILURES
+from aodh_ha.publishers.watched import WatchCollector
+from aodh_ha.rules.alarm import HEARTBEAT, METRIC, MISSED, SERVICE_FAILURES, WATCH
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Source:
         database = Database(url)
         self._collector = Collector(database)
         self._measured = MeasuredCollector(database)
+        self._watches = WatchCollector(database)
         self._clock = clock
         self._lock = threading.Lock()
         self._outage = Outage(LOG, 'polls of its guests')
@@ -65,7 +67,8 @@ class Source:
     def _collect(self) -> list[Sample]:
         try:
             now = self._clock()
-            samples = self._collector.collect(now) + self._measured.collect(now)
+            samples = self._collector.collect(now) + self._watches.collect(now)
+            samples += self._measured.collect(now)
             # Ceilometer does not say what became of them.
             self._measured.done()
         except DatabaseAway as e:
@@ -126,6 +129,12 @@ class ServiceFailuresPollster(_Pollster):
     """Consecutive failed checks of the guest's worst service, 0 when healthy."""
 
     meter = SERVICE_FAILURES
+
+
+class WatchPollster(_Pollster):
+    """The number of each watch: what CloudWatch alarms of templates look at."""
+
+    meter = WATCH
 
 
 class MetricPollster(_Pollster):

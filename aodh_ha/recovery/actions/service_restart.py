@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from aodh_ha.db import commands, queue
 from aodh_ha.exceptions import ActionRefused, NotFound
 from aodh_ha.recovery.actions.base import Action, Context, Observed
-from aodh_ha.rules.heartbeat import SERVICE_FAILURE
+from aodh_ha.rules.heartbeat import is_told
 
 NAMESPACE = uuid.UUID('8f1b2c4e-5f0e-4a3c-9a53-6f2f5f6d5a01')
 
@@ -24,7 +24,7 @@ class ServiceRestart(Action):
     def act(self, context: Context) -> str | None:
         """See Action. Raises LeaseLost."""
         # What cfn-push-stats told names no service, and there may be no agent to obey.
-        failed = [s.name for s in context.guest.services if s.failing and s.name != SERVICE_FAILURE]
+        failed = [s.name for s in context.guest.services if s.failing and not is_told(s.name)]
         if not failed:
             raise ActionRefused('the guest has not said which service failed')
         recovery, now = context.recovery, context.now

@@ -32,6 +32,7 @@ POLLSTERS = {
     'guest.heartbeat': pollster.HeartbeatPollster,
     'guest.heartbeat.missed': pollster.MissedPollster,
     'guest.service.failures': pollster.ServiceFailuresPollster,
+    'guest.watch': pollster.WatchPollster,
     'guest.metric': pollster.MetricPollster,
 }
 
@@ -81,7 +82,7 @@ def test_each_pollster_yields_its_own_meter_for_every_guest(pollsters, enroll, l
     volumes = {
         meter: {s.resource_id: s.volume for s in found if s.name == meter}
         for meter, found in with_heartbeats.items()
-        if meter != 'guest.metric'
+        if meter not in ('guest.metric', 'guest.watch')
     }
     assert volumes == {
         'guest.heartbeat': {healthy.resource_id: 0, silent.resource_id: 0},

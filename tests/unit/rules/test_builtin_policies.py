@@ -18,7 +18,7 @@ ALL = {f.name.removesuffix('.yaml'): policy.parse(f.read_text(), 0) for f in FIL
 
 
 def test_these_are_shipped_each_under_its_files_name():
-    assert set(ALL) == {'stateful', 'stateless', 'service-only', 'notify-only'}
+    assert set(ALL) == {'stateful', 'stateless', 'service-only', 'notify-only', 'restarter'}
     assert {name: p.name for name, p in ALL.items()} == {name: name for name in ALL}
 
 

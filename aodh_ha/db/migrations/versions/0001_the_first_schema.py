@@ -384,6 +384,51 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_silences_project_id'), ['project_id'], unique=False)
 
     op.create_table(
+        'watches',
+        sa.Column('id', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('stack_id', sa.String(length=64), nullable=False),
+        sa.Column('stack_name', sa.String(length=255), nullable=False),
+        sa.Column('namespace', sa.String(length=255), nullable=False),
+        sa.Column('metric', sa.String(length=64), nullable=False),
+        sa.Column('dimensions', sa.Text(), nullable=False),
+        sa.Column('statistic', sa.String(length=16), nullable=False),
+        sa.Column('period', sa.Integer(), nullable=False),
+        sa.Column('evaluation_periods', sa.Integer(), nullable=False),
+        sa.Column('comparison', sa.String(length=32), nullable=False),
+        sa.Column('threshold', sa.Double(), nullable=False),
+        sa.Column('restarters', sa.Text(), nullable=False),
+        sa.Column('aodh_alarm_id', sa.String(length=36), nullable=True),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_watches')),
+        sa.UniqueConstraint('aodh_alarm_id', name=op.f('uq_watches_aodh_alarm_id')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('watches', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_watches_project_id'), ['project_id'], unique=False)
+
+    op.create_table(
+        'watch_samples',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('watch_id', sa.String(length=36), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.Column('count', sa.Double(), nullable=False),
+        sa.Column('total', sa.Double(), nullable=False),
+        sa.Column('low', sa.Double(), nullable=False),
+        sa.Column('high', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_watch_samples')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('watch_samples', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_watch_samples_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_watch_samples_watch_id'), ['watch_id'], unique=False)
+
+    op.create_table(
         'attempts',
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('recovery_id', sa.String(length=36), nullable=False),
