@@ -52,9 +52,9 @@ def link(connection: sa.Connection, alarm_id: str, aodh_alarm_id: str) -> None:
     taken = sa.and_(alarms.c.aodh_alarm_id == aodh_alarm_id, alarms.c.id != alarm_id)
     if connection.execute(sa.select(alarms.c.id).where(taken)).first():
         raise Conflict(f'the Aodh alarm {aodh_alarm_id} carries another alarm already')
-    connection.execute(
-        alarms.update().where(alarms.c.id == alarm_id).values(aodh_alarm_id=aodh_alarm_id)
-    )
+    # What was wrong was wrong with the one before.
+    values = {'aodh_alarm_id': aodh_alarm_id, 'problem': ''}
+    connection.execute(alarms.update().where(alarms.c.id == alarm_id).values(values))
 
 
 def change(connection: sa.Connection, alarm_id: str, threshold: int, name: str) -> None:

@@ -8,7 +8,6 @@ from aodh_ha.osc import carriers
 from aodh_ha.osc.alarm import SEVERITIES
 from aodh_ha.plugins.heat import base
 from aodh_ha.plugins.heat.work import Work
-from aodh_ha.rules.heartbeat import is_uuid
 
 
 class _Alarm(base.AodhHAResource):
@@ -34,6 +33,11 @@ class _Alarm(base.AodhHAResource):
                 'The guest: a reference to an OS::AodhHA::GuestHeartbeat, or the id of a server '
                 'that is enrolled.',
                 required=True,
+                constraints=[
+                    constraints.AllowedPattern(
+                        '^[0-9A-Fa-f-]{36}$', description='The id of a server.'
+                    )
+                ],
             ),
             cls.THRESHOLD: base.whole(threshold, 1, 1000),
             cls.SEVERITY: base.text(
@@ -83,10 +87,7 @@ class _Alarm(base.AodhHAResource):
 
     @property
     def _server_id(self) -> str:
-        server_id = str(self.properties[self.GUEST]).lower()
-        if not is_uuid(server_id):
-            raise base.failure(f'{self.GUEST}: {server_id!r} is no id of a server')
-        return server_id
+        return str(self.properties[self.GUEST]).lower()
 
     @property
     def _watch(self) -> str:
