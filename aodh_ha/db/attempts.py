@@ -142,6 +142,16 @@ def past(connection: sa.Connection, server_id: str, since: float) -> tuple[Past,
     return tuple(Past(r.recovery_id, r.action, r.at) for r in rows)
 
 
+def request_ids(connection: sa.Connection, server_id: str) -> set[str]:
+    """Of all that was done to a server, as the cloud's log has them."""
+    rows = connection.execute(
+        sa.select(attempts.c.request_id)
+        .join(recoveries, recoveries.c.id == attempts.c.recovery_id)
+        .where(recoveries.c.server_id == server_id, attempts.c.request_id.is_not(None))
+    )
+    return {str(found) for found in rows.scalars()}
+
+
 def _values(attempt: Attempt) -> dict[str, Any]:
     values = asdict(attempt)
     return values | {name: json.dumps(values[name]) for name in queue.JSON_COLUMNS}

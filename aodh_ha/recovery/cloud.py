@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from aodh_ha.rules.evidence import Activity, Host, InstanceAction, Server
 from aodh_ha.rules.holdings import Holdings, Member, StackEvent
+from aodh_ha.rules.rights import Rights
 
 
 class Cloud(Protocol):
@@ -18,10 +19,19 @@ class Cloud(Protocol):
     - OutcomeUnknown: the answer was lost; only the cloud's own log tells whether it was done.
     """
 
+    # ---- who acts
+
+    def acting(self, rights: Rights) -> 'Cloud':
+        """The same cloud, whose actions are made with these rights; reads stay the service user's.
+
+        Nothing is sent yet: actions raise CredentialRefused when Keystone refuses the rights.
+        Evacuate, migrate and confirm_resize stay the service user's, too: they are about hosts.
+        """
+
     # ---- reads
 
     def user_id(self) -> str:
-        """Who we are in the log of instance actions."""
+        """Who we are, or acts for us, in the log of instance actions. CredentialRefused."""
 
     def server(self, server_id: str) -> Server:
         """A server. CloudAway, too, while the part of Nova that knows it does not answer."""

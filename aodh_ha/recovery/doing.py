@@ -10,11 +10,19 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from aodh_ha.db import Database, attempts, notifications, queue
+from aodh_ha.db import Database, attempts, credentials, notifications, queue
 from aodh_ha.db.admission import Place
-from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, NotNow, OutcomeUnknown
+from aodh_ha.exceptions import (
+    ActionRefused,
+    AodhHAError,
+    CloudAway,
+    CredentialRefused,
+    NotFound,
+    NotNow,
+    OutcomeUnknown,
+)
 from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.recovery import proof, snapshot
+from aodh_ha.recovery import proof, rights, snapshot
 from aodh_ha.recovery.actions import ACTIONS, Action, Context
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
@@ -22,6 +30,7 @@ from aodh_ha.rules import escalation, preservation
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.policy import Step
 from aodh_ha.rules.recovery import (
     ABANDONED,
     FAILED,
@@ -38,6 +47,7 @@ from aodh_ha.rules.recovery import (
     Refuse,
     Wait,
 )
+from aodh_ha.rules.rights import HANDED_OVER, OURS, Rights
 
 LOG = logging.getLogger(__name__)
 
@@ -95,6 +105,8 @@ class Settings:
     call_limit: float = 50.0
     """Seconds that one call on the cloud lasts at most."""
     master_key: bytes = b''
+    service_user: bool = True
+    """Whether recoveries may act with the service user's rights where a project gave none."""
     gateways: tuple[str, ...] = ()
     """Where guests send their heartbeats: for those whose server is replaced."""
 
@@ -173,6 +185,18 @@ class Doing:
 
     # ---- an action
 
+    def _snapshot(
+        self, recovery: Recovery, step: Step, decision: Act, evidence: Evidence
+    ) -> Wait | Refuse | None:
+        used = self._rights(recovery, step)
+        cloud = self._cloud.acting(used)
+        try:
+            return snapshot.make(self._database, cloud, recovery, decision, evidence)
+        except CredentialRefused as e:
+            self._note_refusal(used, e)
+            why = f'no image of it can be made: {e.detail}'
+            return Refuse(decision.step, decision.number, why)
+
     def act(
         self, recovery: Recovery, guest: Guest, decision: Act, evidence: Evidence
     ) -> Pause | None:
@@ -181,7 +205,7 @@ class Doing:
         assert server is not None  # noqa: S101 - decide() acts on a server that it saw
         step, dry_run = recovery.policy.steps[decision.step], recovery.policy.dry_run
         if step.snapshot and not dry_run:
-            before = snapshot.make(self._database, self._cloud, recovery, decision, evidence)
+            before = self._snapshot(recovery, step, decision, evidence)
             if isinstance(before, Wait):
                 return self.wait(recovery, before, guest)
             if before:
@@ -227,6 +251,7 @@ class Doing:
         try:
             request_id = self._action(attempt, recovery).act(context)
         except (ActionRefused, NotFound) as e:
+            self._note_refusal(context.rights, e)
             return self.end(recovery, guest, attempt, REFUSED, e.detail)
         except (NotNow, CloudAway) as e:
             self.end(recovery, guest, attempt, ABANDONED, f'not now: {e.detail}')
@@ -238,7 +263,7 @@ class Doing:
             self._database.run(lambda c: attempts.broke_off(c, recovery, attempt, now, reason))
             return Pause(1, True, reason)
         self._at('after-send', recovery.id)
-        return self._sent(recovery, attempt, request_id, 'the request was taken')
+        return self._sent(context, request_id, 'the request was taken')
 
     def observe(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> Pause | None:
         """What became of an action whose answer was never recorded: only the cloud knows."""
@@ -250,13 +275,14 @@ class Doing:
         try:
             seen = action.observe(context)
         except (ActionRefused, NotFound) as e:
+            self._note_refusal(context.rights, e)
             return self.end(recovery, guest, attempt, REFUSED, e.detail)
         except (NotNow, OutcomeUnknown) as e:
             if self._clock() - attempt.intended_at > GIVEN_UP:
                 return self.end(recovery, guest, attempt, UNVERIFIED, f'given up: {e.detail}')
             return self.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
         if seen:
-            return self._sent(recovery, attempt, seen.request_id, seen.message)
+            return self._sent(context, seen.request_id, seen.message)
         if attempt.broke_off_at is not None:
             until = attempt.broke_off_at + SETTLE
         else:
@@ -271,14 +297,19 @@ class Doing:
         why = 'the cloud never got the request; it may be made now'
         return self.end(recovery, guest, attempt, ABANDONED, why)
 
-    def _sent(
-        self, recovery: Recovery, attempt: Attempt, request_id: str | None, message: str
-    ) -> Pause:
+    def _sent(self, context: Context, request_id: str | None, message: str) -> Pause:
+        recovery, attempt, used = context.recovery, context.attempt, context.rights
         now = self._clock()
-        until = now + recovery.policy.steps[attempt.step].verify
-        self._database.run(
-            lambda c: attempts.sent(c, recovery, attempt, now, request_id, until, message)
-        )
+        until = now + context.step.verify
+        if used != OURS:
+            message = f'{message}, with {used.name}'
+
+        def work(connection: sa.Connection) -> None:
+            attempts.sent(connection, recovery, attempt, now, request_id, until, message)
+            if used.kind in HANDED_OVER:
+                credentials.used(connection, used, now)
+
+        self._database.run(work)
         self._at('after-answer', recovery.id)
         return Pause(escalation.POLL, True, message)
 
@@ -295,12 +326,14 @@ class Doing:
 
     def moved(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
         """Whether the guest has another server now: the recovery goes on under its id."""
-        if not self._looks(attempt):
-            return False
+        return self._looks(attempt) and self._follows(recovery, guest, attempt)
+
+    def _follows(self, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
         context = self._context(recovery, guest, attempt)
         try:
             return self._action(attempt, recovery).follow(context)
         except (NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:
+            self._note_refusal(context.rights, e)
             LOG.info('recovery %s: %s', recovery.id, e.detail)
             return False
 
@@ -336,6 +369,9 @@ class Doing:
                     status, reason = UNVERIFIED, f'{NOT_HEARD}{", ".join(others)}'
                 if status == UNVERIFIED and (more := action.give_up(context)):
                     reason = f'{reason}; {more}'
+                # Of what Heat began and did not end, the new server may be what is of use.
+                if status == UNVERIFIED and self._follows(recovery, guest, attempt):
+                    return Pause(0, True, 'the guest goes on in another server')
                 action.note(context)
                 action.conclude(context)
             except OutcomeUnknown as e:
@@ -366,6 +402,20 @@ class Doing:
 
     # ---- values
 
+    def _rights(self, recovery: Recovery, step: Step) -> Rights:
+        settings = self._settings
+        return rights.choose(
+            self._database,
+            recovery,
+            step,
+            master_key=settings.master_key,
+            service_user=settings.service_user,
+        )
+
+    def _note_refusal(self, used: Rights, error: AodhHAError) -> None:
+        if isinstance(error, CredentialRefused):
+            rights.refused(self._database, used, error.detail, self._clock())
+
     def _action(self, attempt: Attempt, recovery: Recovery) -> Action:
         return ACTIONS[recovery.policy.steps[attempt.step].action]
 
@@ -376,13 +426,16 @@ class Doing:
         attempt: Attempt,
         evidence: Evidence | None = None,
     ) -> Context:
+        step = recovery.policy.steps[attempt.step]
+        chosen = self._rights(recovery, step)
         return Context(
-            cloud=self._cloud,
+            cloud=self._cloud.acting(chosen),
+            rights=chosen,
             database=self._database,
             hooks=self._hooks,
             recovery=recovery,
             guest=guest,
-            step=recovery.policy.steps[attempt.step],
+            step=step,
             attempt=attempt,
             now=self._clock(),
             evidence=evidence,

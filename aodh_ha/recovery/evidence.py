@@ -128,12 +128,16 @@ def take(
     present = clock() if clock else now
     with database.read() as connection:
         incident = server.host and incidents.get_open(connection, incidents.HOST, server.host)
+        made = attempts.request_ids(connection, guest.server_id)
         evidence = replace(
             bare,
             server=server,
             last_request_id=actions[0].request_id if actions else None,
             host=host,
-            actions=tuple(actions[:ACTIONS]),
+            # What was done with a project's rights is ours, too, whoever's name it has.
+            actions=tuple(
+                replace(a, user_id=ours) if a.request_id in made else a for a in actions[:ACTIONS]
+            ),
             holdings=holdings,
             member=member,
             activity=activity,

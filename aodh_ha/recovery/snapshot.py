@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from aodh_ha.db import Database, queue
-from aodh_ha.exceptions import ActionRefused, NotNow, OutcomeUnknown
+from aodh_ha.exceptions import ActionRefused, CredentialRefused, NotNow, OutcomeUnknown
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.rules import guards
 from aodh_ha.rules.evidence import Evidence
@@ -24,16 +24,17 @@ def make(
     """Have the image made, and wait for it; None when it is there.
 
     Whether it was asked for already stands in Nova's log, so no worker has to remember it.
-    Raises LeaseLost.
+    Raises LeaseLost, CredentialRefused.
     """
     server = evidence.server
     assert server is not None  # noqa: S101 - decide() acts on a server that it saw
     step = recovery.policy.steps[decision.step]
+    ours = {evidence.user_id, cloud.user_id()}
     if (server.task_state or '').startswith('image_'):
         return Wait(guards.BUSY_RECHECK, f'an image is made before {step.name}', 'busy')
     for action in evidence.actions:
-        ours = action.action == LOGGED_AS and action.user_id == evidence.user_id
-        if ours and action.at > recovery.created_at - SKEW:
+        made = action.action == LOGGED_AS and action.user_id in ours
+        if made and action.at > recovery.created_at - SKEW:
             if not action.failed:
                 return None
             why = f'no image of it could be made ({action.request_id}): see the log of its host'
@@ -44,6 +45,8 @@ def make(
     database.run(lambda c: queue.fenced(c, recovery, {'updated_at': now}))
     try:
         cloud.snapshot(server.id, name)
+    except CredentialRefused:
+        raise
     except ActionRefused as e:
         return Refuse(decision.step, decision.number, f'no image of it can be made: {e.detail}')
     except NotNow as e:

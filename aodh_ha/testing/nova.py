@@ -4,10 +4,19 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Self, cast
 
-from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, NotNow, OutcomeUnknown
+from aodh_ha.exceptions import (
+    ActionRefused,
+    CloudAway,
+    CredentialRefused,
+    NotFound,
+    NotNow,
+    OutcomeUnknown,
+)
 from aodh_ha.rules.evidence import Host, InstanceAction, Server
+from aodh_ha.rules.rights import OURS, Rights
 
 DONE, DROPPED = 'done', 'dropped'
 """What became of an action whose answer is lost: Nova took it, or it never got there."""
@@ -63,6 +72,17 @@ class FakeNova:
         self.consoles: dict[str, str] = {}
         self.images: list[tuple[str, str]] = []
         """Snapshots: (server id, name)."""
+
+        self.acted_as: list[Rights] = []
+        """The rights of each action that was tried, oldest first."""
+        self.refused_rights: dict[str, str] = {}
+        """Why Keystone refuses rights, by their reference, or kind where they have none."""
+
+    # ---- who acts
+
+    def acting(self, rights: Rights) -> Self:
+        """See Cloud. Who it is in Nova's log is called ``user of REFERENCE``."""
+        return self if rights == OURS else cast('Self', _Acting(self, rights))
 
     # ---- the world
 
@@ -301,6 +321,45 @@ class FakeNova:
     def _answer(self) -> None:
         if self.away:
             raise CloudAway('Nova: no answer')
+
+
+# All but those that are about hosts.
+ACTIONS = (
+    *('reboot', 'start', 'rebuild', 'snapshot', 'set_metadata'),
+    *('replace', 'rebuild_stack', 'recreate_stack', 'cancel_stack'),
+)
+
+
+class _Acting:
+    """A fake whose actions are made with a project's rights."""
+
+    def __init__(self, nova: FakeNova, rights: Rights) -> None:
+        self._nova, self._rights = nova, rights
+
+    def acting(self, rights: Rights) -> Any:
+        return self._nova.acting(rights)
+
+    def user_id(self) -> str:
+        self._check()
+        return f'user of {self._rights.reference or self._rights.kind}'
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._nova, name)
+        return partial(self._act, found) if name in ACTIONS else found
+
+    def _act(self, action: Callable[..., Any], *args: Any) -> Any:
+        self._nova.acted_as.append(self._rights)
+        ours, self._nova._user_id = self._nova._user_id, self.user_id()
+        try:
+            return action(*args)
+        finally:
+            self._nova._user_id = ours
+
+    def _check(self) -> None:
+        rights, refused = self._rights, self._nova.refused_rights
+        problem = rights.problem or refused.get(rights.reference or rights.kind)
+        if problem:
+            raise CredentialRefused(problem)
 
 
 def _running(server: Server) -> Server:

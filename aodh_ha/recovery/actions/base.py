@@ -13,6 +13,7 @@ from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.holdings import Member
 from aodh_ha.rules.policy import Step
 from aodh_ha.rules.recovery import Attempt, Recovery
+from aodh_ha.rules.rights import OURS, Rights
 
 
 class Runner(Protocol):
@@ -38,6 +39,8 @@ class Context:
     """None when what became of an action is looked at: then only the attempt's is left."""
     gateways: tuple[str, ...] = ()
     """Where guests send their heartbeats."""
+    rights: Rights = OURS
+    """Those that ``cloud`` acts with."""
     master_key: bytes = b''
     """What is kept for the time of an action, and is nobody's business, is sealed with it."""
 
