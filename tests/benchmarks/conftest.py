@@ -1,11 +1,13 @@
 """A devcloud at an operator's settings, and a place for the figures."""
 
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.acceptance.devcloud import REPOSITORY, Devcloud, running
+from tests.benchmarks.fleet import Fleet
 
 POLICY = """
 name: benchmark
@@ -19,9 +21,19 @@ steps:
 @pytest.fixture(scope='session')
 def cloud() -> Iterator[Devcloud]:
     """Aodh evaluates every 5 s, Ceilometer polls every 5 s."""
-    with running('.devcloud-benchmarks', 26000, seconds=5) as devcloud:
+    state = os.environ.get('DEVCLOUD_STATE', '.devcloud-benchmarks')
+    port = int(os.environ.get('DEVCLOUD_PORT', '26000'))
+    with running(state, port, seconds=5) as devcloud:
         devcloud.api.save_policy('benchmark', POLICY)
         yield devcloud
+
+
+@pytest.fixture(scope='module')
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The gateway on SQLite with so many enrolled guests, and the view that does nothing."""
+    fleet = Fleet(tmp_path_factory.mktemp('gateway'))
+    with fleet.running():
+        yield fleet
 
 
 @pytest.fixture
