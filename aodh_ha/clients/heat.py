@@ -158,9 +158,11 @@ class Heat:
 
     def events(self, member: Member, now: Member) -> list[StackEvent]:
         """See Cloud.stack_events."""
+        # With nested_depth, Heat shows none to administrators of another project (seen, Heat 27).
+        client = self._acting(member.project_id)
         # A marker that Heat does not know, as another stack's, is passed over.
         listed = read(
-            lambda: self._reader.events.list(
+            lambda: client.events.list(
                 f'{now.root_name}/{now.root_id}',
                 nested_depth=DEPTH,
                 marker=member.last_event or None,

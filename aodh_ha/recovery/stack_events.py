@@ -1,14 +1,17 @@
 """What Heat does after a step on a stack: noted in the audit trail, and cut off when it hangs."""
 
+import logging
 from typing import Any
 
 import sqlalchemy as sa
 
 from aodh_ha.db import audit, queue
-from aodh_ha.exceptions import ActionRefused, NotNow, OutcomeUnknown
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, NotNow, OutcomeUnknown
 from aodh_ha.recovery.actions.base import Context
 from aodh_ha.rules.holdings import Member
 from aodh_ha.rules.masking import masked
+
+LOG = logging.getLogger(__name__)
 
 EVENT, CANCELLED = 'stack_event', 'cancelled'
 """Kinds of entries in the audit trail."""
@@ -20,11 +23,15 @@ ROUTINE = ('', 'state changed')
 
 
 def note(context: Context, stack: Member) -> None:
-    """Note what Heat has done since the step was decided. Raises CloudAway, LeaseLost.
+    """Note what Heat has done since the step was decided, as far as it tells. Raises LeaseLost.
 
     ``stack``: as it is now, which matters only where it is another one than before.
     """
-    events = context.cloud.stack_events(context.member, stack)
+    try:
+        events = context.cloud.stack_events(context.member, stack)
+    except (ActionRefused, CloudAway, NotFound, NotNow) as e:
+        LOG.info('the events of the stack %s: %s', stack.root_name, e.detail)
+        return
     known = {e.data['event'] for e in _noted(context, EVENT)}
     fresh = [e for e in events if e.id not in known][: max(0, MOST - len(known))]
 
@@ -52,11 +59,12 @@ def cancel(context: Context) -> str:
     cancelled = any(e.data['attempt'] == attempt.id for e in _noted(context, CANCELLED))
     if stack is None or stack.status != 'UPDATE_IN_PROGRESS':
         return told if cancelled else ''
-    events = context.cloud.stack_events(context.member, stack)
-    updates = [e for e in events if e.of_root and e.status == 'UPDATE_IN_PROGRESS']
-    if len(updates) > 1 or context.now < (attempt.verify_until or context.now):
+    if context.now < (attempt.verify_until or context.now):
         return ''
     try:
+        events = context.cloud.stack_events(context.member, stack)
+        if sum(e.of_root and e.status == 'UPDATE_IN_PROGRESS' for e in events) > 1:
+            return ''
         context.cloud.cancel_stack(stack)
     except ActionRefused as e:
         return f'the update of the stack goes on, and cannot be cancelled: {e.detail}'

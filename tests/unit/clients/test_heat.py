@@ -243,14 +243,15 @@ def test_events_are_told_with_the_stack_that_has_them(wire, stack, heat):
         noted('e3', 'db', OTHER_ID, INNER, 'CREATE_FAILED'),
     ]
     member = heat.member(server())
-    wire.mock.get(f'{base}/shop/{ROOT}/events', json={'events': listed})
+    ours = f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}/events'
+    wire.mock.get(ours, json={'events': listed})
     found = heat.events(member, member)
     assert [(e.id, e.path, e.of_root) for e in found] == [
         ('e1', 'shop', True),
         ('e2', NAMES[INNER], False),
         ('e3', f'{NAMES[INNER]}/db', False),
     ]
-    asked = wire.sent('GET', f'/v1/{SERVICE_PROJECT}/stacks/shop/{ROOT}/events')[-1].qs
+    asked = wire.sent('GET', f'/v1/{PROJECT}/stacks/shop/{ROOT}/events')[-1].qs
     assert (asked['marker'], asked['sort_dir']) == (['event-9'], ['asc'])
 
 
