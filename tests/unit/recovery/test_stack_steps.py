@@ -40,7 +40,7 @@ def healed_when_moved(world, member, *names):
             server_id = now_ids(world, member)[name]
             with world.database.read() as c:
                 known = guests.last_seen(c, [server_id])
-            if known:
+            if known and server_id not in (SERVER_ID, OTHER_ID):
                 world.healed_at.setdefault(server_id, world.clock() + 5)
 
     return heal
@@ -207,3 +207,12 @@ def test_what_cannot_be_cancelled_is_said(world, member):
     assert world.history(recovery)[0].detail.endswith(
         'the update of the stack goes on, and cannot be cancelled: Heat answered 403: no'
     )
+
+
+def test_a_server_that_a_cancelled_update_has_made_is_the_guests(world, member):
+    world.nova.stack_takes = True
+    recovery = world.alarm(document=POLICY)
+    ended = run(world, recovery, healed_when_moved(world, member, 'db', 'web'))
+    assert (ended.status, ended.server_id) == (RECOVERED, now_ids(world, member)['db'])
+    (attempt,) = world.history(recovery)
+    assert (attempt.status, attempt.detail.endswith(GONE)) == ('unverified', True)
