@@ -154,6 +154,13 @@ class Gnocchi:
             raise ActionRefused(f'{refused[0].detail}{more}; {stored} samples were stored')
         return stored
 
+    def forget(self, resource_id: str) -> None:
+        """Delete a resource with all its measures. Raises CloudAway, ActionRefused."""
+        try:
+            _call(lambda: self._client.resource.delete(resource_id))
+        except _Missing:
+            pass  # nothing was ever written, or somebody deleted it
+
     def activity(self, server_id: str, now: float) -> Activity | None:
         """What Ceilometer's compute agent measured of a server lately; None: nothing.
 

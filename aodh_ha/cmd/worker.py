@@ -14,6 +14,7 @@ from aodh_ha import enrolment, keys, notifier, opts, reconciler
 from aodh_ha.callbacks import CallbackURLs
 from aodh_ha.clients.aodh import Aodh
 from aodh_ha.clients.cloud import OpenStack
+from aodh_ha.clients.gnocchi import Gnocchi
 from aodh_ha.clients.session import call_limit, service_session
 from aodh_ha.cmd import crash
 from aodh_ha.db import Database
@@ -22,6 +23,7 @@ from aodh_ha.enrolment import Enrolment
 from aodh_ha.exceptions import AodhHAError
 from aodh_ha.notifier import Notifier
 from aodh_ha.publishers import direct_publisher
+from aodh_ha.reconciler.leftovers import Leftovers
 from aodh_ha.recovery.hooks import Hooks
 from aodh_ha.worker import Worker, engine
 
@@ -66,6 +68,7 @@ def _duties(
     conf: cfg.ConfigOpts, database: Database, cloud: OpenStack, session: Session
 ) -> list[Duty]:
     aodh = Aodh(session, conf.aodh.region_name, conf.aodh.interface)
+    gnocchi = Gnocchi(session, conf.gnocchi.region_name, conf.gnocchi.interface)
     urls = CallbackURLs(
         keys.load_master_key(conf.secrets.master_key_file),
         conf.webhook.public_url,
@@ -76,6 +79,7 @@ def _duties(
         Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm),
         Duty('notifications', notifier.INTERVAL, notifications.deliver),
         *reconciler.duties(conf, database, cloud, aodh, urls),
+        Duty('leftovers', reconciler.OFTEN, Leftovers(conf, database, gnocchi).clear),
     ]
     publisher = direct_publisher(conf, database, session)
     if publisher:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aodh_ha.db import leftovers
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import guests, metrics, refusals
 from aodh_ha.exceptions import Conflict, NotFound
@@ -187,6 +188,7 @@ def rotate(connection: sa.Connection, guest: Guest, now: float, overlap: float) 
 
 def forget(connection: sa.Connection, server_id: str) -> None:
     """Delete a guest and what it measured; its key is refused from now on."""
+    leftovers.add(connection, server_id)
     connection.execute(refusals.delete().where(refusals.c.server_id == server_id))
     connection.execute(metrics.delete().where(metrics.c.server_id == server_id))
     connection.execute(guests.delete().where(_is(server_id)))

@@ -222,6 +222,16 @@ events = sa.Table(
     **MARIADB,
 )
 
+# Whose resources are to be deleted from Gnocchi: servers' ids and watches', forgotten here.
+leftovers = sa.Table(
+    'leftovers',
+    metadata,
+    sa.Column('owner_id', UUID, primary_key=True),
+    # When a worker first saw it; 0: none has.
+    sa.Column('since', TIME, nullable=False, index=True),
+    **MARIADB,
+)
+
 leases = sa.Table(
     'leases',
     metadata,

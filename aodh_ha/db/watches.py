@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aodh_ha.db import gateways, guests
+from aodh_ha.db import gateways, guests, leftovers
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import alarms, attempts, recoveries, watch_samples, watches
 from aodh_ha.db.models import guests as guests_table
@@ -90,6 +90,7 @@ def link(connection: sa.Connection, watch_id: str, aodh_alarm_id: str) -> None:
 
 def delete(connection: sa.Connection, watch_id: str) -> None:
     """Delete a watch, and what came for it."""
+    leftovers.add(connection, watch_id)
     _delete_samples(connection, watch_id)
     connection.execute(watches.delete().where(watches.c.id == watch_id))
 

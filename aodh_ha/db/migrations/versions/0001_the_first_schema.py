@@ -262,6 +262,18 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     op.create_table(
+        'leftovers',
+        sa.Column('owner_id', sa.String(length=36), nullable=False),
+        sa.Column('since', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('owner_id', name=op.f('pk_leftovers')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('leftovers', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_leftovers_since'), ['since'], unique=False)
+
+    op.create_table(
         'metrics',
         sa.Column('server_id', sa.String(length=36), nullable=False),
         sa.Column('name', sa.String(length=64), nullable=False),
