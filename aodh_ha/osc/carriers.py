@@ -1,14 +1,23 @@
 """An alarm of ours and the Aodh alarm that carries it: made together, and ended together."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aodh_ha.exceptions import NotFound
 
 if TYPE_CHECKING:
     from aodh_ha.clients.aodh import Aodh
-    from aodh_ha.osc.client import Client
 
 Object = dict[str, Any]
+
+
+class API(Protocol):
+    """Our side; osc.client.Client is one."""
+
+    def link_alarm(self, alarm_id: str, aodh_alarm_id: str) -> Object:
+        """Tell which Aodh alarm carries ours."""
+
+    def delete_alarm(self, alarm_id: str) -> None:
+        """Delete ours."""
 
 
 def find(aodh: 'Aodh', alarm: Object, name: str = '') -> Object | None:
@@ -24,7 +33,7 @@ def find(aodh: 'Aodh', alarm: Object, name: str = '') -> Object | None:
     return _named(aodh, name)
 
 
-def carry(api: 'Client', aodh: 'Aodh', alarm: Object, definition: Object) -> None:
+def carry(api: API, aodh: 'Aodh', alarm: Object, definition: Object) -> None:
     """Have an alarm of ours carried by one in Aodh as this definition says, whose name is its
     own; whatever was done before it broke off is used."""
     carrier = find(aodh, alarm, str(definition['name']))
@@ -37,7 +46,7 @@ def carry(api: 'Client', aodh: 'Aodh', alarm: Object, definition: Object) -> Non
         api.link_alarm(alarm['id'], carrier['alarm_id'])
 
 
-def delete(api: 'Client', aodh: 'Aodh', alarm: Object, name: str = '') -> None:
+def delete(api: API, aodh: 'Aodh', alarm: Object, name: str = '') -> None:
     """Delete Aodh's alarm, where it is there, then ours: so none is left that calls nobody."""
     for carrier in {alarm['aodh_alarm_id'], (_named(aodh, name) or {}).get('alarm_id')} - {None}:
         try:

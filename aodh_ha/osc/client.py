@@ -171,6 +171,36 @@ class Client:
         """Delete our alarm; its callback URLs are void at once."""
         self._request('DELETE', f'alarms/{quote(alarm_id, safe="")}')
 
+    def create_restarter(self, server_id: str, name: str) -> Object:
+        """``alarm`` (ours), and the ``url`` that whichever alarms may call to recover a guest."""
+        body = {'server_id': server_id, 'trigger': 'restarter', 'name': name}
+        return self._request('POST', 'alarms', body, log=False)
+
+    # ---- watches
+
+    def watch(self, watch_id: str) -> Object:
+        """What a CloudWatch alarm of a template looks at, and its number now."""
+        return dict(self._request('GET', _one('watches', watch_id))['watch'])
+
+    def watches(self) -> Iterator[Object]:
+        """Every watch of the project."""
+        return self._pages('watches')
+
+    def save_watch(self, watch_id: str | None, **values: Any) -> Object:
+        """``watch``, new without an id, and the ``definition`` to create in Aodh."""
+        if watch_id is None:
+            return self._request('POST', 'watches', values, log=False)
+        return self._request('PUT', _one('watches', watch_id), values, log=False)
+
+    def link_watch(self, watch_id: str, aodh_alarm_id: str) -> Object:
+        """Tell which Aodh alarm carries a watch."""
+        body = {'aodh_alarm_id': aodh_alarm_id}
+        return dict(self._request('PUT', _one('watches', watch_id), body)['watch'])
+
+    def delete_watch(self, watch_id: str) -> None:
+        """Delete a watch, and what came for it."""
+        self._request('DELETE', _one('watches', watch_id))
+
     # ---- recoveries
 
     def recoveries(

@@ -3,7 +3,10 @@
 import importlib
 from typing import Any
 
-MODULES = ('policy', 'heartbeat', 'alarms')
+MODULES = (
+    *('policy', 'heartbeat', 'alarms'),
+    *('harestarter', 'cloudwatch', 'instance', 'waitcondition'),
+)
 """Modules here that have a ``resource_mapping``. They import Heat; this one does not."""
 
 

@@ -121,3 +121,31 @@ def server_ids(members: Mapping[str, Any] | list[Any]) -> list[str]:
         elif member is not None:
             raise InvalidRequest(f'members: {member!r} is no reference to a server')
     return list(dict.fromkeys(found))
+
+
+def watch(properties: Properties) -> dict[str, Any]:
+    """What a CloudWatch alarm looks at, as Client.save_watch takes it; raises InvalidRequest."""
+    return {
+        'namespace': properties['Namespace'],
+        'metric': properties['MetricName'],
+        'dimensions': _dimensions(properties['Dimensions'] or []),
+        'statistic': properties['Statistic'],
+        'period': properties['Period'],
+        'evaluation_periods': properties['EvaluationPeriods'],
+        'comparison': properties['ComparisonOperator'],
+        'threshold': properties['Threshold'],
+        'alarm_actions': list(properties['AlarmActions'] or []),
+        'ok_actions': list(properties['OKActions'] or []),
+        'insufficient_data_actions': list(properties['InsufficientDataActions'] or []),
+    }
+
+
+def _dimensions(given: list[Any]) -> dict[str, str]:
+    """Each ``{"Name": n, "Value": v}`` as AWS has it, or ``{n: v}``."""
+    found: dict[str, str] = {}
+    for one in given:
+        if not isinstance(one, Mapping):
+            raise InvalidRequest(f'Dimensions: {one!r} is no map of a name and a value')
+        named = {one['Name']: one.get('Value', '')} if 'Name' in one else one
+        found |= {str(name): str(value) for name, value in named.items()}
+    return found

@@ -26,7 +26,13 @@ OPTIONS = [
         min=0,
         help='Seconds for which a resource of aodh-ha is tried again while aodh-ha, Aodh or '
         'Nova does not answer. After that it fails, with the reason.',
-    )
+    ),
+    cfg.StrOpt(
+        'cloudwatch_address',
+        default='',
+        help="Where guests reach aodh-ha's CloudWatch bridge, whose port for them is 8003: a name "
+        "or an address. Empty: the host of aodh-ha's public endpoint.",
+    ),
 ]
 
 cfg.CONF.register_opts(config.clients_opts, group=GROUP)
