@@ -1,5 +1,6 @@
 """The command `aodh-ha-agent`."""
 
+import functools
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from .events import Events
 from .identity import Source
 from .log import logger
 from .push import Outbox
-from .state import Memory, Sequence
+from .state import Attempts, Memory, Sequence
 from .systemd import notify, watchdog
 from .version import VERSION
 
@@ -50,6 +51,7 @@ class Agent:
         self._alarm = Alarm()
         self._events = Events(settings.state_dir, boot, log)
         memory = Memory(settings.state_dir, log)
+        self._attempts = Attempts(settings.state_dir, boot, log)
         self.watches = []  # type: list[Watch]
         self._commands = Commands(self.watches, memory, self._alarm.ring, log)
         outbox = self._outbox(settings)
@@ -97,6 +99,11 @@ class Agent:
             if watch is None or watch.service.options != service.options:
                 watch = Watch(service, self._alarm.ring, self._log, self._events)
                 new.append(watch)
+                if service.restarter:
+                    # Who has changed begins anew.
+                    used = [] if self.watches else self._attempts.of(service.name)
+                    keep = functools.partial(self._attempts.keep, service.name)
+                    service.restarter.remember(used, keep)
             watches.append(watch)
         for watch in self.watches:
             if watch not in watches:

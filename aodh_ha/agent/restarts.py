@@ -7,6 +7,7 @@ from .processes import run
 MYPY = False
 if MYPY:
     import logging
+    from collections.abc import Callable
 
 
 class Hooks:
@@ -61,6 +62,7 @@ class Restarter:
         self.window = window
         self._hooks = hooks
         self._began = []  # type: list[float]
+        self._keep = None  # type: Callable[[list[float]], None] | None
 
     def left(self) -> int:
         """Restarts that the agent may still do by itself in this window."""
@@ -71,6 +73,13 @@ class Restarter:
     def count(self) -> None:
         """One of those is used."""
         self._began.append(time.monotonic())
+        if self._keep:
+            self._keep(self._began)
+
+    def remember(self, began: 'list[float]', keep: 'Callable[[list[float]], None]') -> None:
+        """These were used before; `keep` those that are from now on."""
+        self._began = began
+        self._keep = keep
 
     def run(self, log: 'logging.Logger') -> str:
         """Restart the service, with the hooks around it; what went wrong, or ''."""

@@ -1,4 +1,6 @@
-"""What the agent keeps across restarts: its sequence number, and the commands it carried out."""
+"""What the agent keeps across restarts: its sequence number, the commands it carried out, and
+how often it has restarted which service.
+"""
 
 import json
 import os
@@ -147,6 +149,43 @@ class Done:
         if self.refused:
             found['refused'] = True
         return found
+
+
+class Attempts:
+    """When the agent restarted each service by itself, since the guest booted.
+
+    Else an agent that is restarted, too, would restart a service that cannot run for ever, and
+    the gateway would never hear that it failed. In seconds of the monotonic clock, which goes on
+    until the guest reboots; after that each service has all its attempts again.
+    """
+
+    def __init__(self, folder: str, boot: str, log: 'logging.Logger') -> None:
+        self._path = os.path.join(folder, 'restarts') if folder else ''
+        self._boot = boot
+        self._log = log
+        self._began = self._stored()
+
+    def _stored(self) -> 'dict[str, list[float]]':
+        try:
+            with open(self._path) as f:
+                boot, began = json.load(f)
+            if boot != self._boot:
+                return {}
+            return {str(name): [float(at) for at in times] for name, times in began.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def of(self, service: str) -> 'list[float]':
+        """When they began."""
+        return list(self._began.get(service, ()))
+
+    def keep(self, service: str, began: 'list[float]') -> None:
+        """These are the service's, of its window."""
+        self._began[service] = began
+        try:
+            store(self._path, json.dumps([self._boot, self._began]))
+        except OSError as e:
+            self._log.warning('cannot keep how often a service was restarted: %s', e)
 
 
 def store(path: str, text: str) -> None:

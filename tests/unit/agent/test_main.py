@@ -34,11 +34,21 @@ def write(file: pathlib.Path) -> Write:
 
 
 @pytest.fixture
-def agent(file: pathlib.Path, write: Write, tmp_path: pathlib.Path) -> Agent:
+def begin(file: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., Agent]:
+    """Start the agent (again), in this boot or another one."""
+
+    def make(boot: str = 'b') -> Agent:
+        environ = {'AODH_HA_BOOT_ID': boot, 'AODH_HA_STATE_DIR': str(tmp_path / 'state')}
+        environ['AODH_HA_METADATA'] = str(tmp_path / 'none')
+        return Agent(str(file), environ, LOG)
+
+    return make
+
+
+@pytest.fixture
+def agent(write: Write, begin: Callable[..., Agent]) -> Agent:
     write(WEB)
-    environ = {'AODH_HA_BOOT_ID': 'b', 'AODH_HA_STATE_DIR': str(tmp_path / 'state')}
-    environ['AODH_HA_METADATA'] = str(tmp_path / 'none')
-    return Agent(str(file), environ, LOG)
+    return begin()
 
 
 def names(agent: Agent) -> list[str]:
@@ -91,6 +101,32 @@ def test_only_what_changed_begins_anew(agent: Agent, write: Write) -> None:
     agent.reload()
     assert agent.beater.interval == 7.0
     assert db._stopped
+
+
+def test_used_attempts_last_as_long_as_the_guest_is_not_rebooted(
+    write: Write, begin: Callable[..., Agent], tmp_path: pathlib.Path
+) -> None:
+    restarted = '[service:web]\ncommand = false\nrestart = true\nrestart_attempts = 3\n'
+
+    def left(agent: Agent) -> int:
+        restarter = agent.watches[0].service.restarter
+        assert restarter
+        return restarter.left()
+
+    write(restarted)
+    first = begin()
+    for _ in range(2):
+        first.watches[0]._due = True
+        first.watches[0]._restart_here()
+    assert left(first) == 1
+    assert left(begin()) == 1
+    assert left(begin('another boot')) == 3
+    for broken in ('', '[]', '["b", [3]]', '["b", {"web": ["x"]}]', '["b", {"web": 3}]'):
+        (tmp_path / 'state/restarts').write_text(broken)
+        assert left(begin()) == 3
+    write(restarted.replace('3', '2'))
+    first.reload()
+    assert left(first) == 2  # who has changed begins anew
 
 
 def test_a_stopped_watch_says_and_restarts_nothing(agent: Agent, caplog: Any) -> None:
