@@ -41,7 +41,11 @@ def _heat(s: Settings) -> dict:
             'user_domain_name': 'Default',
         },
         'clients_keystone': {'auth_uri': s.url('keystone')},
-        'clients_aodh_ha': {'retry_for': 15},  # nobody waits a minute for a failure here
+        'clients_aodh_ha': {
+            'retry_for': 15,  # nobody waits a minute for a failure here
+            # An address of its own: the port of the bridge is built into cfn-push-stats.
+            'cloudwatch_address': f'127.{s.port // 256}.{s.port % 256}.84',
+        },
         # Since Keystone 2025.2 only service users may have signatures checked. Heat appends /v3
         # itself, whatever the catalog says.
         'ec2authtoken': {**auth(s, 'heat'), 'endpoint_override': s.url('keystone')},

@@ -8,7 +8,10 @@ from cloud.configs.ini import auth, authtoken, messaging, render
 from cloud.plugins import has_entry_point
 from cloud.settings import REPO, Settings
 
-METERS = ('guest.heartbeat', 'guest.heartbeat.missed', 'guest.service.failures', 'guest.metric')
+METERS = (
+    *('guest.heartbeat', 'guest.heartbeat.missed', 'guest.service.failures', 'guest.watch'),
+    'guest.metric',
+)
 """The pollsters of aodh-ha, named after the meters that it publishes for a guest; the last one
 has a meter for each metric that a guest reports."""
 
