@@ -76,7 +76,8 @@ webhook_opts: list[cfg.Opt] = [
         default=5.0,
         min=0,
         help='Heartbeats a second that one guest may send to one webhook, four times as many at '
-        'once; what is more is refused with 429 before the database is asked. 0: any.',
+        'once; what is more is refused with 429 before the database is asked. As often Nova may '
+        'ask for vendordata of one server. 0: any.',
     ),
     cfg.FloatOpt(
         'callback_lifetime',
@@ -290,6 +291,28 @@ notifications_opts: list[cfg.Opt] = [
     ),
 ]
 
+credentials_opts: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'service_user',
+        default=True,
+        help="Whether recoveries act with the service user's rights for guests of a project that "
+        'handed no credential over. What such a project did hand over, and Keystone refuses, is '
+        'never made up for by them.',
+    ),
+    cfg.BoolOpt(
+        'callback_tokens',
+        default=True,
+        help='Whether the token that a trust+http(s) alarm action of Aodh brings is used, where '
+        'the project handed nothing else over.',
+    ),
+    cfg.FloatOpt(
+        'check_interval',
+        default=3600.0,
+        min=60,
+        help='Seconds between two questions to Keystone whether a credential is still good.',
+    ),
+]
+
 policies_opts: list[cfg.Opt] = [
     cfg.ListOpt(
         'allowed_actions',
@@ -342,6 +365,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     'guards': guards_opts,
     'hooks': hooks_opts,
     'notifications': notifications_opts,
+    'credentials': credentials_opts,
     'policies': policies_opts,
     **{
         service: _endpoint_opts()

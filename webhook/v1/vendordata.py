@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from aodh_ha.db import enrolment, guests
-from aodh_ha.exceptions import InvalidRequest, NotFound
+from aodh_ha.exceptions import InvalidRequest, NotFound, TooMany
 from aodh_ha.rules.enrolment import Candidate
 from aodh_ha.rules.enrolment import credentials as as_metadata
 from aodh_ha.rules.guest import ENROLLED, Guest
@@ -39,6 +39,10 @@ def answer() -> Response:
     """
     caller('aodh_ha:vendordata')
     server = _read(json_object(fields.raw(MAX_BODY)))
+    # Nova keeps no answer: a guest that asks in a loop has it ask us as often.
+    if not state().pace.allows(f'vendordata {server.server_id}'):
+        rate = state().conf.webhook.heartbeat_rate
+        raise TooMany(f'vendordata of one server is given out {rate:g} times a second')
     guest = _known(server) or _enrolled(server)
     if guest is None:
         return jsonify({})

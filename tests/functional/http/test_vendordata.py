@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from aodh_ha.db import audit, guests
 from aodh_ha.rules.guest import ENROLLED, PENDING
 from tests.functional.http.service import PUBLIC_URL, refused
 from tests.samples import DOCUMENT, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
+from webhook.pace import Pace
 
 
 def body(**changes):
@@ -69,6 +71,19 @@ def test_a_server_that_opts_in_is_enrolled_at_once_and_gets_its_key(service, ask
     assert (guest.interval, guest.missed_limit, guest.boot_grace) == (10.0, 3, 120.0)
     service.credentials = {'generation': guest.generation}
     assert service.beat(answer['aodh_ha_key']).status_code == 202
+
+
+def test_a_guest_that_asks_in_a_loop_is_slowed_and_no_other_is(quick):
+    extensions = quick.app.extensions
+    extensions['aodh_ha'] = replace(extensions['aodh_ha'], pace=Pace(5))
+    token = quick.keystone.token('service-project', 'service')
+    answers = [quick.call('POST', '/v1/vendordata', body(), token) for _ in range(40)]
+    codes = {a.status_code for a in answers}
+    assert codes == {200, 429}
+    late = next(a for a in answers if a.status_code == 429)
+    assert 'one server' in refused(late, 429, 'too_many')['detail']
+    other = quick.call('POST', '/v1/vendordata', body(instance_id=OTHER_ID), token)
+    assert other.status_code == 200
 
 
 def test_asked_again_it_answers_the_same_and_changes_nothing(service, ask):
