@@ -44,6 +44,7 @@ def engine(
         storm=storm_settings(conf),
         call_limit=call_limit,
         master_key=master_key,
+        service_user=conf.credentials.service_user,
         gateways=tuple(opts.gateways(conf)),
     )
     return Engine(

@@ -20,6 +20,7 @@ from webhook.refusals import Refusals
 from webhook.state import State, state
 from webhook.v1 import (
     alarms,
+    credentials,
     enrolment_rules,
     guests,
     heartbeats,
@@ -64,7 +65,7 @@ def create_app(
     )
     app.extensions['aodh_ha_policy'] = auth.policy_enforcer(conf)
     errors.register(app)
-    operators = (alarms, watches, guests, policies, recoveries, silences, incidents)
+    operators = (alarms, credentials, watches, guests, policies, recoveries, silences, incidents)
     for module in (heartbeats, vendordata, enrolment_rules, *operators):
         app.register_blueprint(module.blueprint, url_prefix='/v1')
     app.add_url_rule('/healthz', view_func=healthz)

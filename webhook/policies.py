@@ -59,6 +59,13 @@ _RULES: dict[str, tuple[str, str, str, str]] = {
         *(_READ, 'List alarms and metrics at the CloudWatch bridge, likewise', 'GET'),
         '/v1/?Action=DescribeAlarms',
     ),
+    'aodh_ha:credential:create': (
+        *(_WRITE, "Hand a credential over for the project's recoveries", 'POST', '/v1/credentials'),
+    ),
+    'aodh_ha:credential:get': (_READ, 'List and show credentials', 'GET', '/v1/credentials'),
+    'aodh_ha:credential:delete': (
+        *(_WRITE, 'Forget a credential', 'DELETE', '/v1/credentials/{id}'),
+    ),
     'aodh_ha:policy:get': (_READ, 'List and show recovery policies', 'GET', '/v1/policies'),
     'aodh_ha:policy:save': (_WRITE, 'Write a recovery policy', 'PUT', '/v1/policies/{name}'),
     'aodh_ha:policy:delete': (_WRITE, 'Delete a policy', 'DELETE', '/v1/policies/{name}'),

@@ -61,7 +61,7 @@ class OpenStack(Nova):
         return other
 
     def check_rights(self, rights: Rights) -> None:
-        """Whether Keystone takes them. Raises CredentialRefused, NotNow."""
+        """See Cloud."""
         self._tenants.session(rights)
 
     def user_id(self) -> str:

@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 
 from aodh_ha.db import sealing
-from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import callback_tokens as table
 from aodh_ha.db.models import recoveries
 from aodh_ha.rules.rights import TOKEN, Rights
@@ -47,7 +46,6 @@ def rights(
     return Rights(TOKEN, project_id, secret=token)
 
 
-def prune(connection: sa.Connection) -> int:
-    """Forget those of recoveries that have ended; returns how many."""
-    active = sa.select(recoveries.c.id).where(recoveries.c.active_key.is_not(None))
-    return rowcount(connection.execute(table.delete().where(table.c.recovery_id.not_in(active))))
+def forget(connection: sa.Connection, recovery_id: str) -> None:
+    """The recovery has ended: what it was for is over."""
+    connection.execute(table.delete().where(table.c.recovery_id == recovery_id))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from aodh_ha.db import audit, commands
+from aodh_ha.db import audit, callback_tokens, commands
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import attempts, recoveries
 from aodh_ha.db.queue import CANCELLED
@@ -116,6 +116,7 @@ def cancel(
     )
     if not rowcount(result):
         raise Conflict(f'the recovery has ended already: {recovery.status}')
+    callback_tokens.forget(connection, recovery.id)
     under_way = sa.and_(
         attempts.c.recovery_id == recovery.id, attempts.c.status.in_((INTENDED, SENT))
     )

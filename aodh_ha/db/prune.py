@@ -74,6 +74,13 @@ def metrics(connection: sa.Connection, before: float, limit: int = BATCH) -> int
     return rowcount(connection.execute(table.delete().where(old)))
 
 
+def callback_tokens(connection: sa.Connection) -> int:
+    """Tokens of callbacks whose recovery has ended."""
+    table, of = models.callback_tokens, models.recoveries
+    active = sa.select(of.c.id).where(of.c.active_key.is_not(None))
+    return rowcount(connection.execute(table.delete().where(table.c.recovery_id.not_in(active))))
+
+
 def _old(
     connection: sa.Connection,
     key: sa.Column[Any],

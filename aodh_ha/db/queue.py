@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from aodh_ha.db import audit
+from aodh_ha.db import audit, callback_tokens
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import attempts, recoveries
 from aodh_ha.exceptions import LeaseLost, NotFound
@@ -300,6 +300,7 @@ def finish(
 ) -> None:
     """End the recovery; raises LeaseLost."""
     fenced(connection, recovery, _ended(now, status, reason))
+    callback_tokens.forget(connection, recovery.id)
     note(connection, recovery, now, status, reason)
 
 
@@ -316,6 +317,7 @@ def end_of_guest(connection: sa.Connection, server_id: str, now: float, reason: 
         .where(recoveries.c.id == row.id, recoveries.c.status.in_(ACTIVE))
         .values(values)
     )
+    callback_tokens.forget(connection, row.id)
     note(connection, _recovery(row), now, LEFT_ALONE, reason)
 
 

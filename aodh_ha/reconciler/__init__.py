@@ -1,6 +1,6 @@
 """The reconciler: compares what is with what should be, so that nothing hangs on one message.
 
-Six duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
+Duties, each under a lease of its own, so that a part of the cloud that does not answer keeps
 only its own part waiting.
 """
 
@@ -14,6 +14,7 @@ from aodh_ha.clients.aodh import Aodh
 from aodh_ha.db import Database, cloudwatch, watches
 from aodh_ha.duties import Duty
 from aodh_ha.reconciler.alarms import Alarms
+from aodh_ha.reconciler.credentials import CHECK, Credentials
 from aodh_ha.reconciler.enrolling import Enrolling
 from aodh_ha.reconciler.housekeeping import Housekeeping
 from aodh_ha.reconciler.incidents import Incidents
@@ -45,6 +46,7 @@ def duties(
         Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
         Duty('enrolment_rules', every, Enrolling(conf, database, cloud, clock).look),
         Duty('service_failures', often, _service_failures(conf, database)),
+        Duty('credentials', CHECK, Credentials(conf, database, cloud, clock).check),
         Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
     ]
 

@@ -36,6 +36,7 @@ class Housekeeping:
             'incidents': lambda c: prune.incidents(c, now - self._recoveries),
             'silences': lambda c: prune.silences(c, now - self._recoveries),
             'commands': lambda c: prune.commands(c, now - self._events),
+            'callback_tokens': prune.callback_tokens,
             'metrics': lambda c: prune.metrics(c, now - METRICS),
         }
         done = {name: self._all(batch) for name, batch in work.items()}

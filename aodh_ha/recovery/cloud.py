@@ -28,6 +28,9 @@ class Cloud(Protocol):
         Evacuate, migrate and confirm_resize stay the service user's, too: they are about hosts.
         """
 
+    def check_rights(self, rights: Rights) -> None:
+        """Whether Keystone takes them. Raises CredentialRefused, NotNow while it does not say."""
+
     # ---- reads
 
     def user_id(self) -> str:

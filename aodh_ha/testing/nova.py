@@ -84,6 +84,14 @@ class FakeNova:
         """See Cloud. Who it is in Nova's log is called ``user of REFERENCE``."""
         return self if rights == OURS else cast('Self', _Acting(self, rights))
 
+    def check_rights(self, rights: Rights) -> None:
+        """See Cloud."""
+        if self.away:
+            raise NotNow('Keystone: no answer')
+        problem = rights.problem or self.refused_rights.get(rights.reference or rights.kind)
+        if problem:
+            raise CredentialRefused(problem)
+
     # ---- the world
 
     def add(self, server_id: str, project_id: str, **values: Any) -> Server:
@@ -340,7 +348,7 @@ class _Acting:
         return self._nova.acting(rights)
 
     def user_id(self) -> str:
-        self._check()
+        self._nova.check_rights(self._rights)
         return f'user of {self._rights.reference or self._rights.kind}'
 
     def __getattr__(self, name: str) -> Any:
@@ -354,12 +362,6 @@ class _Acting:
             return action(*args)
         finally:
             self._nova._user_id = ours
-
-    def _check(self) -> None:
-        rights, refused = self._rights, self._nova.refused_rights
-        problem = rights.problem or refused.get(rights.reference or rights.kind)
-        if problem:
-            raise CredentialRefused(problem)
 
 
 def _running(server: Server) -> Server:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from aodh_ha.callbacks import ALARM, TELEMETRY
-from aodh_ha.db import alarms, audit, gateways, guests, policies, queue, watches
+from aodh_ha.db import alarms, audit, callback_tokens, gateways, guests, policies, queue, watches
 from aodh_ha.exceptions import Conflict, Gone, InvalidRequest, NotFound
 from aodh_ha.rules import alarm as rules
 from aodh_ha.rules.alarm import Alarm, Notification
@@ -21,6 +21,9 @@ blueprint = Blueprint('alarms', __name__)
 
 MAX_NOTIFICATION = 64 * 1024
 """Bytes; Aodh's notification has under 2 KiB."""
+
+MAX_TOKEN = 8192
+"""Characters; Keystone's have some 200, or 700 where they are JSON Web Signatures."""
 
 NUMBER = re.compile(r'\d+')
 
@@ -49,10 +52,28 @@ def view(alarm: Alarm) -> dict[str, Any]:
 @blueprint.post('/alarms/<token>')
 def notified(token: str) -> tuple[Response, int]:
     """Aodh says that an alarm changed: committed, then 202; a worker does the rest."""
-    alarm_id = state().urls.read(ALARM, token)
+    here = state()
+    alarm_id = here.urls.read(ALARM, token)
     notification = rules.parse_notification(fields.raw(MAX_NOTIFICATION))
-    answer = state().database.run(lambda c: take(c, alarm_id, notification))
-    return jsonify(answer), 202
+    rights = _rights() if here.conf.credentials.callback_tokens else ''
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        answer = take(connection, alarm_id, notification)
+        if rights and answer['recovery']:
+            keep = callback_tokens.keep
+            keep(connection, answer['recovery'], rights, here.master_key, here.clock())
+        return answer
+
+    return jsonify(here.database.run(work)), 202
+
+
+def _rights() -> str:
+    """The token of a ``trust+http(s)`` action, empty where there is none. Whose it is, a worker
+    asks Keystone, on which a callback must not depend."""
+    found = request.headers.get('X-Auth-Token', '')
+    if len(found) > MAX_TOKEN or not (found.isascii() and found.isprintable()):
+        raise InvalidRequest(f'X-Auth-Token must be a token of at most {MAX_TOKEN} characters')
+    return found
 
 
 def take(connection: sa.Connection, alarm_id: str, notification: Notification) -> dict[str, Any]:

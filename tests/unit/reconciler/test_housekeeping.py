@@ -91,6 +91,8 @@ def test_notifications_incidents_windows_and_commands_go_too(world):
             )
         )
         commands.add(c, SERVER_ID, 'service.restart', {}, None, START, START + 60)
+        left = {'recovery_id': 'of-none', 'sealed': 'x', 'created_at': START}
+        c.execute(models.callback_tokens.insert().values(left))
         metrics.record(c, SERVER_ID, [Metric('old', 1.0), Metric('older', 1.0, age=10.0)], START)
         metrics.record(c, SERVER_ID, [Metric('new', 1.0)], START + 90 * DAY + 1)
 
@@ -106,6 +108,7 @@ def test_notifications_incidents_windows_and_commands_go_too(world):
         'incidents': 1,
         'silences': 1,
         'commands': 1,
+        'callback_tokens': 1,
         'metrics': 2,
     }
     assert world.notifications() == ['never tried']

@@ -1,6 +1,7 @@
 """With whose rights a recovery acts, and what becomes of it when Keystone refuses them."""
 
-from aodh_ha.db import callback_tokens, credentials
+from aodh_ha.db import callback_tokens, credentials, orders, prune
+from aodh_ha.db.models import callback_tokens as callback_tokens_table
 from aodh_ha.rules.recovery import FAILED, RECOVERED, REFUSED
 from aodh_ha.rules.rights import (
     APPLICATION_CREDENTIAL,
@@ -203,17 +204,37 @@ def test_an_action_whose_answer_was_lost_is_found_under_the_projects_name(world)
     assert world.taken() == ['reboot soft'], 'it is not made a second time'
 
 
+def tokens(world):
+    with world.database.read() as c:
+        return [r.recovery_id for r in c.execute(callback_tokens_table.select())]
+
+
 def test_a_token_is_forgotten_with_its_recovery(world):
     world.heals_after('reboot soft')
     recovery = world.alarm()
     bring_token(world, recovery)
-    with world.database.write() as c:
-        assert callback_tokens.prune(c) == 0
+    assert tokens(world) == [recovery.id]
     world.run(recovery)
+    bring_token(world, recovery, 'late')
+    assert tokens(world) == []
+
+
+def test_a_cancelled_recovery_forgets_its_token_too(world):
+    recovery = world.alarm()
+    bring_token(world, recovery)
     with world.database.write() as c:
-        assert callback_tokens.prune(c) == 1
-        callback_tokens.keep(c, recovery.id, 'late', KEY, world.clock())
-        assert callback_tokens.rights(c, recovery.id, PROJECT, KEY) is None
+        orders.cancel(c, recovery, world.clock(), 'user u1', '')
+    assert tokens(world) == []
+
+
+def test_what_was_left_behind_is_pruned(world):
+    recovery = world.alarm()
+    bring_token(world, recovery)
+    with world.database.write() as c:
+        row = {'recovery_id': 'gone', 'sealed': 'x', 'created_at': 1.0}
+        c.execute(callback_tokens_table.insert().values(row))
+        assert prune.callback_tokens(c) == 1
+    assert tokens(world) == [recovery.id]
 
 
 def test_rights_are_read_as_they_were_kept(world):
