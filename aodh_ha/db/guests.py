@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from aodh_ha.db import leftovers
 from aodh_ha.db.database import rowcount
-from aodh_ha.db.models import guests, metrics, refusals
+from aodh_ha.db.models import guests, metrics, recoveries, refusals
 from aodh_ha.exceptions import Conflict, NotFound
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.heartbeat import Report, Service
@@ -122,12 +122,19 @@ def unwatched(connection: sa.Connection, limit: int) -> list[Guest]:
     """Guests for which the service is to create an alarm; one of services once there are any.
 
     Not for one that was never heard: a rule enrols servers that have no agent, too, and none of
-    them may be rebooted for that.
+    them may be rebooted for that. Nor while another server of its stack is being recovered: it may
+    be the one that takes that one's place, and is given its alarms.
     """
     due = sa.or_(guests.c.to_watch.contains('heartbeat'), guests.c.services != '[]')
     heard = guests.c.last_seen.is_not(None)
     wanted = sa.and_(guests.c.status == ENROLLED, guests.c.to_watch != '')
-    query = sa.select(guests).where(wanted, heard, due)
+    beside = sa.select(recoveries.c.id).where(
+        recoveries.c.active_key.is_not(None),
+        recoveries.c.server_id != guests.c.server_id,
+        recoveries.c.stack_id == guests.c.stack_id,
+    )
+    alone = sa.or_(guests.c.stack_id == '', ~beside.exists())
+    query = sa.select(guests).where(wanted, heard, due, guests.c.looked_at > 0, alone)
     rows = connection.execute(query.order_by(guests.c.enrolled_at).limit(limit)).all()
     return [of_row(r) for r in rows]
 

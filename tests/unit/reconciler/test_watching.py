@@ -3,15 +3,17 @@
 import pytest
 
 from aodh_ha.callbacks import ALARM
-from aodh_ha.db import alarms, guests, models
+from aodh_ha.db import alarms, guests, models, queue
 from aodh_ha.exceptions import CloudAway
 from aodh_ha.reconciler import watching
-from tests.samples import PROJECT, SERVER_ID
+from aodh_ha.testing import START
+from tests.samples import OTHER_ID, PROJECT, SERVER_ID
 
 
 def enrolled(world, **values):
     """The guest as vendordata enrols one."""
-    values = {'to_watch': 'heartbeat,service', 'enrolled_by': 'metadata'} | values
+    named = {'enrolled_by': 'metadata', 'to_watch': 'heartbeat,service'}
+    values = named | {'looked_at': START} | values
     with world.database.write() as c:
         c.execute(models.guests.update().values(values))
 
@@ -63,6 +65,26 @@ def test_once_it_has_services_they_have_an_alarm_too(world):
     assert [a.trigger for a in ours(world)] == ['heartbeat', 'service']
     assert ours(world)[1].threshold == 3
     assert to_watch(world) == ''
+
+
+def test_who_may_be_the_successor_of_a_server_that_is_recovered_waits(world):
+    enrolled(world, services='[]', stack_id='s')
+    world.add_guest(OTHER_ID, stack_id='s')
+    world.alarm(server_id=OTHER_ID)
+    world.do('watching')
+    assert world.aodh.alarms == {}
+    world.database.run(lambda c: queue.end_of_guest(c, OTHER_ID, world.clock(), 'gone'))
+    world.do('watching')
+    assert [a.trigger for a in ours(world)] == ['heartbeat']
+
+
+def test_who_is_not_placed_yet_waits(world):
+    enrolled(world, services='[]', looked_at=0)
+    world.do('watching')
+    assert world.aodh.alarms == {}
+    world.do('whereabouts')
+    world.do('watching')
+    assert [a.trigger for a in ours(world)] == ['heartbeat']
 
 
 def test_an_alarm_that_somebody_deletes_is_not_created_again(world):
