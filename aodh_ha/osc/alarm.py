@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aodh_ha.exceptions import AodhHAError, NotFound, OutcomeUnknown
 from aodh_ha.osc import carriers, fields
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
-from aodh_ha.rules.alarm import TRIGGERS
+from aodh_ha.rules.alarm import TRIGGERS, with_trust
 from aodh_ha.rules.heartbeat import is_uuid
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ class CreateAlarm(ShowOne):
         parser.add_argument(
             '--severity', choices=SEVERITIES, help='As Aodh shows it (default: critical)'
         )
+        parser.add_argument(
+            '--trust',
+            action='store_true',
+            help="Let the alarm's callback bring your rights (a trust for Aodh), with which the "
+            'recovery acts where the project handed no credential over',
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
@@ -59,6 +65,8 @@ class CreateAlarm(ShowOne):
             guest['id'], parsed_args.on, parsed_args.threshold, parsed_args.name
         )
         alarm, definition = answer['alarm'], answer['definition']
+        if parsed_args.trust:
+            definition = with_trust(definition)
         if parsed_args.severity:
             definition['severity'] = parsed_args.severity
         try:

@@ -201,6 +201,26 @@ class Client:
         """Delete a watch, and what came for it."""
         self._request('DELETE', _one('watches', watch_id))
 
+    # ---- credentials
+
+    def project_credentials(self, *, all_projects: bool = False) -> list[Object]:
+        """What the project handed over: one or none; of all projects if asked for."""
+        query = _query(all_projects=all_projects)
+        return list(self._request('GET', f'credentials{query}')['credentials'])
+
+    def credential(self, credential_id: str) -> Object:
+        """One credential, without its secret."""
+        return dict(self._request('GET', _one('credentials', credential_id))['credential'])
+
+    def create_credential(self, *, replace: bool = False, **values: Any) -> Object:
+        """Hand one over: ``type``, ``keystone_id``, of an application credential ``secret``."""
+        path = f'credentials{_query(replace=replace)}'
+        return dict(self._request('POST', path, values, log=False)['credential'])
+
+    def delete_credential(self, credential_id: str) -> None:
+        """Have it forgotten."""
+        self._request('DELETE', _one('credentials', credential_id))
+
     # ---- recoveries
 
     def recoveries(

@@ -12,6 +12,7 @@ from aodh_ha.osc.errors import explain
 
 if TYPE_CHECKING:
     from aodh_ha.clients.aodh import Aodh
+    from aodh_ha.clients.identity import ApplicationCredentials
     from aodh_ha.clients.servers import Servers
     from aodh_ha.osc.client import Client
 
@@ -36,6 +37,13 @@ class _Clients:
 
         manager = self.app.client_manager
         return Aodh(manager.session, manager.region_name or None, manager.interface)
+
+    @cached_property
+    def identity(self) -> 'ApplicationCredentials':
+        """Keystone's."""
+        from aodh_ha.clients.identity import ApplicationCredentials
+
+        return ApplicationCredentials(self.app.client_manager.session)
 
     @cached_property
     def servers(self) -> 'Servers':

@@ -125,10 +125,14 @@ class Alarms:
         """Aodh's alarms by the alarm of ours that their URL is for."""
         found = {}
         for carrier in theirs:
-            for url in carrier.get('alarm_actions') or []:
-                if url.startswith(self._door):
-                    found[_named(url)] = carrier
+            for url in self._doors(carrier):
+                found[_named(url)] = carrier
         return found
+
+    def _doors(self, carrier: Carrier) -> list[str]:
+        """Those of its actions that call us, with a trust or without."""
+        called = map(rules.plain, carrier.get(rules.ACTIONS) or [])
+        return [url for url in called if url.startswith(self._door)]
 
     def _linked(self, alarm: Alarm, carrier: Carrier | None) -> Carrier | None:
         """The Aodh alarm that was made for ours by somebody who did not tell us so."""
@@ -147,8 +151,7 @@ class Alarms:
             return GONE if alarm.problem == GONE or self._is_gone(alarm.aodh_alarm_id) else ''
         if not carrier.get('enabled', True):
             return DISABLED
-        actions = [u for u in carrier.get('alarm_actions') or [] if u.startswith(self._door)]
-        if alarm.id not in map(_named, actions):
+        if alarm.id not in map(_named, self._doors(carrier)):
             return ELSEWHERE
         if self._astray(alarm, guest, carrier, now):
             return ASTRAY

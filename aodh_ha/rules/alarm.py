@@ -33,6 +33,9 @@ RESTARTER = 'restarter'
 """In the place of a trigger: an alarm of ours without an Aodh alarm of its own. Its URL is for
 whichever alarms are told to call it, as ``AlarmUrl`` of Heat's HARestarter."""
 
+ACTIONS = 'alarm_actions'
+"""Of an Aodh alarm: the URLs that are called when it fires."""
+
 MAX_TEXT = 2000
 
 
@@ -132,6 +135,25 @@ def new(guest: Guest, trigger: str, threshold: int, now: float) -> Alarm:
         state_at=None,
         created_at=now,
     )
+
+
+TRUSTING = 'trust+'
+"""Before an action's URL: Aodh calls it with a token of a trust that it makes for that."""
+
+
+def with_trust(definition: dict[str, Any]) -> dict[str, Any]:
+    """The alarm whose callback brings a token with its creator's rights in the project."""
+    urls = [url if url.startswith(TRUSTING) else TRUSTING + url for url in definition[ACTIONS]]
+    return definition | {ACTIONS: urls}
+
+
+def plain(url: str) -> str:
+    """An action's URL as it is called; Aodh writes the trust's id before the host."""
+    if not url.startswith(TRUSTING):
+        return url
+    scheme, _, rest = url.removeprefix(TRUSTING).partition('://')
+    authority, slash, path = rest.partition('/')
+    return f'{scheme}://{authority.rpartition("@")[2]}{slash}{path}'
 
 
 def default_threshold(guest: Guest, trigger: str) -> int:

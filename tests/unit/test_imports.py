@@ -35,8 +35,9 @@ ALLOWED = {
     'aodh_ha.worker': BELOW_WORKER | {'aodh_ha.duties', 'aodh_ha.reconciler', 'aodh_ha.keys'},
     # Heat's resources speak to our API and to Aodh as operators' commands do, by the same code.
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc'},
-    # Operators' commands speak to our API; to Aodh, and to Nova for who owns a server, directly.
-    'aodh_ha.osc': BELOW_DB | {'aodh_ha.clients.aodh', 'aodh_ha.clients.servers'},
+    # Operators' commands speak to our API; to Aodh, Keystone, and to Nova for who owns a server,
+    # directly.
+    'aodh_ha.osc': BELOW_DB | {f'aodh_ha.clients.{name}' for name in ('aodh', 'identity', 'servers')},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.
     'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys', 'aodh_ha.callbacks'},
     'aodh_ha.cmd': BELOW_WORKER

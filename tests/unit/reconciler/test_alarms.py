@@ -175,6 +175,18 @@ def test_an_alarm_that_will_not_call_is_told_once_and_opens_nothing(world, break
     assert token not in repr(world.notifications()), 'the URL is a credential'
 
 
+@pytest.mark.parametrize('before', ['trust+http://', 'trust+http://trust-id:delete@'])
+@pytest.mark.parametrize('linked', [True, False])
+def test_an_alarm_whose_call_brings_a_token_is_as_it_should_be(world, before, linked):
+    called = world.urls.url(ALARM, ALARM_ID).replace('http://', before)
+    world.add_alarm(alarm_actions=[called], linked=linked)
+    fire(world)
+    world.do('reconciler')
+    assert world.the_alarm().problem == ''
+    assert world.the_alarm().aodh_alarm_id == CARRIER
+    assert len(world.recoveries()) == 1
+
+
 def test_an_alarm_that_is_mended_is_noted_and_counts_again(world):
     world.add_alarm()
     disabled(world)

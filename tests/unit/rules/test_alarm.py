@@ -152,3 +152,29 @@ def test_the_aodh_alarm_starts_ok_repeats_and_sends_missing_data_elsewhere(trigg
     assert (rule['metric'], rule['threshold']) == (metric, 4.0)
     assert (rule['comparison_operator'], rule['aggregation_method']) == ('ge', 'max')
     assert rule['resource_id'] == guest.resource_id
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'http://ha:8787/v1/alarms/x',
+        'trust+http://ha:8787/v1/alarms/x',
+        'trust+http://trust-id:delete@ha:8787/v1/alarms/x',
+    ],
+)
+def test_what_aodh_writes_into_a_url_with_a_trust_is_not_part_of_it(url):
+    assert alarm.plain(url) == 'http://ha:8787/v1/alarms/x'
+
+
+def test_an_at_sign_in_a_path_is_left_alone():
+    assert alarm.plain('trust+https://ha/v1/a@b') == 'https://ha/v1/a@b'
+
+
+def test_only_the_call_that_opens_a_recovery_gets_a_trust():
+    before = alarm.definition(samples.guest(), 'heartbeat', 3, 'http://ha/a', 'http://ha/t')
+    after = alarm.with_trust(before)
+    assert after['alarm_actions'] == ['trust+http://ha/a']
+    assert {k: v for k, v in after.items() if k != 'alarm_actions'} == {
+        k: v for k, v in before.items() if k != 'alarm_actions'
+    }
+    assert alarm.with_trust(after) == after
