@@ -99,6 +99,10 @@ class OpenStack(Nova):
         """See Cloud."""
         return self._heat.events(member, now)
 
+    def servers_in(self, stack_id: str) -> frozenset[str]:
+        """See Cloud."""
+        return self._heat.servers_in(stack_id)
+
     def holdings(self, server: Server, member: Member | None) -> Holdings:
         """See Cloud."""
         of_stack = self._heat.ids(member) if member else frozenset()

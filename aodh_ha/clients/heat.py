@@ -124,6 +124,14 @@ class Heat:
                 found = found or self._root(listed.identifier)
         return self._as_member(found, member.project_id, member) if found else None
 
+    def servers_in(self, stack_id: str) -> frozenset[str]:
+        """Ids of the servers that a stack has, at any depth; none, if there is no such stack."""
+        try:
+            tree = read(lambda: self._tree(stack_id))
+        except NotFound:
+            return frozenset()
+        return frozenset(s.physical_id for s in tree.servers().values() if s.physical_id)
+
     def ids(self, member: Member) -> frozenset[str]:
         """Ids of all that the root stack made, or attaches."""
         # Asked for each server of a stack in turn; what the stack has changes with its state.

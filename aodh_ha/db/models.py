@@ -81,6 +81,7 @@ enrolment_rules = sa.Table(
     sa.Column('metadata_key', sa.String(255), nullable=False, default=''),
     sa.Column('metadata_value', sa.String(255), nullable=False, default=''),
     sa.Column('server_name', sa.String(255), nullable=False, default=''),
+    sa.Column('stack_id', sa.String(36), nullable=False, default=''),
     sa.Column('policy', sa.String(64), nullable=False, default=''),
     sa.Column('group_name', sa.String(64), nullable=False, default=''),
     sa.Column('author', sa.String(64), nullable=False),

@@ -40,6 +40,11 @@ class CreateRule(ShowOne):
             help="Only servers whose name matches this pattern, such as 'web-*'",
         )
         parser.add_argument(
+            '--stack',
+            metavar='ID',
+            help='Only servers of this Heat stack, at any depth; those that come later, too',
+        )
+        parser.add_argument(
             '--policy',
             metavar='NAME',
             help='Recovery policy of the guests, where their metadata name no other (default: the '
@@ -55,7 +60,11 @@ class CreateRule(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
         """Create."""
-        match: Object = {'tag': parsed_args.tag, 'server_name': parsed_args.server_name}
+        match: Object = {
+            'tag': parsed_args.tag,
+            'server_name': parsed_args.server_name,
+            'stack': parsed_args.stack,
+        }
         if parsed_args.metadata:
             key, value = parsed_args.metadata
             match['metadata'] = {key: value}

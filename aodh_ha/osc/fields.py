@@ -190,6 +190,7 @@ class Conditions(FormattableColumn[Object]):
         named = [f'tag: {self._value["tag"]}' if self._value.get('tag') else '']
         named += [f'metadata: {p}' for p in pairs]
         named += [f'name: {self._value["server_name"]}' if self._value.get('server_name') else '']
+        named += [f'stack: {self._value["stack"]}' if self._value.get('stack') else '']
         return '; '.join(n for n in named if n) or '(every server)'
 
 

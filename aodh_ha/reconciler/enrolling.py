@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg
 
@@ -63,10 +63,11 @@ class Enrolling:
         for rule in rules:
             of_project.setdefault(rule.project_id, []).append(rule)
         operators = of_project.pop(enrolment.OPERATOR, [])
+        stacks = self._stacks({r.stack_id for r in rules} - {''})
         found: dict[str, Candidate] = {}
         for project_id in [None] if operators else sorted(of_project):
             for server in self._cloud.servers_of(project_id):
-                candidate = _candidate(server)
+                candidate = _candidate(server, stacks)
                 theirs = [*of_project.get(server.project_id, ()), *operators]
                 if server.status == ACTIVE and wish(candidate, theirs):
                     found[server.id] = candidate
@@ -76,6 +77,17 @@ class Enrolling:
             with self._database.read() as connection:
                 unknown |= enrolment.unknown(connection, ids[start : start + CHUNK])
         return {i: found[i] for i in ids if i in unknown}
+
+    def _stacks(self, ids: set[str]) -> dict[str, frozenset[str]]:
+        """The servers of each stack that a rule names."""
+        found = {}
+        for stack_id in sorted(ids):
+            try:
+                found[stack_id] = self._cloud.servers_in(stack_id)
+            except AodhHAError as e:
+                # Rules that ask for no stack need no Heat.
+                LOG.warning('servers of stack %s are enrolled later: %s', stack_id, e.detail)
+        return found
 
     def _enroll(self, server: Candidate) -> None:
         """Bring the credentials first: a guest that never got any would be silent for ever."""
@@ -121,5 +133,6 @@ class Enrolling:
         return True
 
 
-def _candidate(server: Server) -> Candidate:
-    return Candidate(server.id, server.project_id, server.name, server.metadata, server.tags)
+def _candidate(server: Server, stacks: Mapping[str, frozenset[str]]) -> Candidate:
+    mine = frozenset(stack_id for stack_id, members in stacks.items() if server.id in members)
+    return Candidate(server.id, server.project_id, server.name, server.metadata, server.tags, mine)

@@ -45,6 +45,9 @@ class Cloud(Protocol):
     def servers_of(self, project_id: str | None) -> list[Server]:
         """Every server of a project, None: of all; those that Nova cannot show are left out."""
 
+    def servers_in(self, stack_id: str) -> frozenset[str]:
+        """Ids of the servers that a stack has, at any depth; none, if there is no such stack."""
+
     def deleted(self, server_id: str) -> bool:
         """Whether Nova remembers that the server was deleted; not for ever."""
 

@@ -37,6 +37,8 @@ class Candidate:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     tags: frozenset[str] = frozenset()
     """Not known at boot: Nova does not tell them there."""
+    stacks: frozenset[str] = frozenset()
+    """Ids of the stacks that have it, of those that rules name; not known at boot either."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,16 @@ class Rule:
     group_name: str = ''
     author: str = ''
     created_at: float = 0.0
+    stack_id: str = ''
+    """A stack, often a nested one, such as an autoscaling group is: its servers, at any depth."""
 
     def matches(self, server: Candidate) -> bool:
         """Whether the server meets every condition."""
         if self.project_id and self.project_id != server.project_id:
             return False
         if self.tag and self.tag not in server.tags:
+            return False
+        if self.stack_id and self.stack_id not in server.stacks:
             return False
         if self.metadata_key:
             value = server.metadata.get(self.metadata_key)

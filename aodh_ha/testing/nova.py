@@ -59,6 +59,8 @@ class FakeNova:
         self._user_id = user_id
         self._servers: dict[str, Server] = {}
         self._deleted: set[str] = set()
+        self.stack_servers: dict[str, set[str]] = {}
+        """Servers by the stack that has them."""
         self._log: dict[str, list[InstanceAction]] = {}
         self._numbers = itertools.count(1)
         self.away = False
@@ -169,6 +171,11 @@ class FakeNova:
         """See Cloud."""
         self._answer()
         return [s for s in self._servers.values() if project_id in (None, s.project_id)]
+
+    def servers_in(self, stack_id: str) -> frozenset[str]:
+        """See Cloud; as ``stack_servers`` says."""
+        self._answer()
+        return frozenset(self.stack_servers.get(stack_id, ()))
 
     def deleted(self, server_id: str) -> bool:
         """See Cloud."""

@@ -34,6 +34,7 @@ def view(rule: Rule) -> dict[str, Any]:
             'tag': rule.tag or None,
             'metadata': {key: rule.metadata_value} if key else None,
             'server_name': rule.server_name or None,
+            'stack': rule.stack_id or None,
         },
         'policy': rule.policy,
         'group': rule.group_name,
@@ -120,13 +121,15 @@ def _owner(who: Caller) -> str:
 
 
 def _conditions(match: Any) -> dict[str, str]:
-    known = ('tag', 'metadata', 'server_name')
+    known = ('tag', 'metadata', 'server_name', 'stack')
     if not isinstance(match, dict) or not set(match) <= set(known):
         raise InvalidRequest(f'match must be an object with some of {", ".join(known)}')
     given = {k: v for k, v in match.items() if v is not None}
     found = {'server_name': fields.line(given, 'server_name', MOST_TEXT)}
     if 'tag' in given:
         found['tag'] = fields.text(given, 'tag', '', TAG)
+    if 'stack' in given:
+        found['stack_id'] = fields.uuid(given, 'stack')
     if 'metadata' in given:
         pairs = given['metadata']
         if not isinstance(pairs, dict) or len(pairs) != 1:

@@ -190,3 +190,31 @@ def test_a_guest_of_a_rule_whose_server_is_gone_is_forgotten_after_the_grace(wor
         look()
     assert guest(world, 1) is None
     assert world.events(WEB.format(1)) == ['enrolled', 'forgotten']
+
+
+def test_a_rule_for_a_stack_enrols_its_servers_and_those_that_it_gets_later(world, add, look):
+    server(world, 1)
+    server(world, 2)
+    server(world, 3, OTHER_PROJECT)
+    world.nova.stack_servers = {'the-group': {WEB.format(1), WEB.format(3)}}
+    add(stack_id='the-group', group_name='web')
+    look()
+    assert guest(world, 1).group_name == 'web'
+    assert guest(world, 2) is None
+    assert guest(world, 3) is None, "another project's"
+    world.nova.stack_servers['the-group'].add(WEB.format(2))
+    look()
+    assert guest(world, 2).status == ENROLLED
+
+
+def test_while_heat_is_away_rules_that_ask_for_no_stack_work(world, add, look, monkeypatch):
+    server(world, 1)
+    add('grouped', stack_id='the-group')
+    add('named', server_name='web-*')
+
+    def away(stack_id):
+        raise CloudAway('Heat: no answer')
+
+    monkeypatch.setattr(world.nova, 'servers_in', away)
+    look()
+    assert guest(world, 1).enrolled_by == 'rule named'

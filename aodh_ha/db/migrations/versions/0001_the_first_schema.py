@@ -152,6 +152,7 @@ def upgrade() -> None:
         sa.Column('metadata_key', sa.String(length=255), nullable=False),
         sa.Column('metadata_value', sa.String(length=255), nullable=False),
         sa.Column('server_name', sa.String(length=255), nullable=False),
+        sa.Column('stack_id', sa.String(length=36), nullable=False),
         sa.Column('policy', sa.String(length=64), nullable=False),
         sa.Column('group_name', sa.String(length=64), nullable=False),
         sa.Column('author', sa.String(length=64), nullable=False),
