@@ -22,11 +22,11 @@ from aodh_ha.exceptions import (
     OutcomeUnknown,
 )
 from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.recovery import proof, rights, snapshot
+from aodh_ha.recovery import proof, rights, snapshot, turns
 from aodh_ha.recovery.actions import ACTIONS, Action, Context
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.rules import escalation, preservation
+from aodh_ha.rules import escalation, guards, preservation
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
@@ -221,13 +221,22 @@ class Doing:
             attempt = replace(attempt, status=SENT, sent_at=now, verify_until=until, dry_run=True)
         place = None if step.action in UNCOUNTED else self._place(recovery, guest, evidence)
         self._at('before-intent', recovery.id)
-        held = self._database.run(
-            lambda c: attempts.intend(
-                c, recovery, attempt, now, guest, place, self._settings.limits
+
+        def work(connection: sa.Connection) -> str:
+            if not dry_run and not turns.take(connection, recovery, step, evidence, now):
+                return turns.TAKEN
+            held = attempts.intend(
+                connection, recovery, attempt, now, guest, place, self._settings.limits
             )
-        )
+            if held:
+                turns.release(connection, recovery, attempt)
+            return held
+
+        held = self._database.run(work)
         if held == attempts.HEARD:
             return Pause(escalation.POLL, True, held)
+        if held == turns.TAKEN:
+            return self.wait(recovery, Wait(guards.RECHECK, held, 'stack'))
         if held:
             return self.wait(recovery, Wait(BUDGET_RECHECK, held, 'budget'))
         self._at('after-intent', recovery.id)
@@ -365,7 +374,8 @@ class Doing:
             try:
                 if status == SUCCEEDED and (others := action.unheard(context)):
                     if now < (attempt.verify_until or now):
-                        return Pause(escalation.POLL, True, f'{NOT_HEARD}{", ".join(others)}')
+                        left = f'{NOT_HEARD}{", ".join(others)}'
+                        return Pause(escalation.POLL, not self.long(attempt), left)
                     status, reason = UNVERIFIED, f'{NOT_HEARD}{", ".join(others)}'
                 if status == UNVERIFIED and (more := action.give_up(context)):
                     reason = f'{reason}; {more}'
@@ -392,6 +402,7 @@ class Doing:
 
         def work(connection: sa.Connection) -> None:
             attempts.conclude(connection, recovery, attempt, now, status, reason, found.data)
+            turns.release(connection, recovery, attempt)
             if lost:
                 why = f'{attempt.action} was to keep it: {lost}'
                 queue.finish(connection, recovery, now, FAILED, why)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aodh_ha.db import guests, silences
+from aodh_ha.db import guests, leases, silences
 from aodh_ha.recovery import stack_events
 from aodh_ha.rules.evidence import Silence
 from aodh_ha.rules.holdings import StackEvent
@@ -91,6 +91,30 @@ def test_who_was_not_watched_is_not_waited_for(world, member, change):
         world.nova.on_action = lambda taken: forget()
     ended = run(world, recovery, healed_when_moved(world, member, 'db'))
     assert (ended.status, ended.reason) == (RECOVERED, 'by stack.rebuild')
+
+
+# ---- one at a time
+
+
+def test_two_recoveries_of_one_stack_do_not_meet_in_heat(world, member):
+    """Both have seen the stack idle before either acts."""
+    world.nova.stack_takes = True
+    alone = POLICY.replace('stack.rebuild', 'server.replace')
+    first = world.alarm(document=alone)
+    second = world.alarm(document=alone, server_id=OTHER_ID)
+    world.engine.advance(first)
+    busy = world.nova.stacks[member.root_id]
+    world.nova.stacks[member.root_id] = member
+    world.engine.advance(second)
+    world.nova.stacks[member.root_id] = busy
+    assert [t.action for t in world.nova.taken] == ['replace']
+    assert (world.history(second), world.get(second).guard) == ([], 'stack')
+    world.nova.finish_stack(member.root_id)
+    moved = healed_when_moved(world, member, 'db', 'web')
+    world.nova.stack_takes = False
+    world.run_all(until=lambda: moved() or not world.active())
+    with world.database.write() as c:
+        assert leases.take(c, f'stack:{member.root_id}', 'anybody', world.clock(), 1), 'given back'
 
 
 # ---- those that a person wants left alone

@@ -1,0 +1,39 @@
+"""One recovery at a time works on a stack.
+
+Heat takes an update during another one, and what one recovery has marked the other may unmark:
+then neither replaces anything (seen).
+"""
+
+import sqlalchemy as sa
+
+from aodh_ha.db import leases
+from aodh_ha.rules.evidence import Evidence
+from aodh_ha.rules.policy import Step
+from aodh_ha.rules.recovery import Attempt, Recovery
+
+TAKEN = 'another recovery is at work on its stack'
+"""Why an intent was not recorded."""
+
+SPARE = 3600.0
+"""Seconds beyond the step's own time after which a turn ends that nobody gave back."""
+
+
+def take(
+    connection: sa.Connection, recovery: Recovery, step: Step, evidence: Evidence, now: float
+) -> bool:
+    """Take the stack's turn for a step, until release(); False while another recovery has it."""
+    if not step.kind.in_stack or evidence.member is None:
+        return True
+    name = _name(evidence.member.root_id)
+    return leases.take(connection, name, recovery.id, now, step.verify + SPARE)
+
+
+def release(connection: sa.Connection, recovery: Recovery, attempt: Attempt) -> None:
+    """Give the turn back that was taken for an attempt, if one was."""
+    member = attempt.evidence.get('member')
+    if member and recovery.policy.steps[attempt.step].kind.in_stack:
+        leases.release(connection, _name(member['root_id']), recovery.id)
+
+
+def _name(root_id: str) -> str:
+    return f'stack:{root_id}'
