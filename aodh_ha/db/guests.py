@@ -139,6 +139,12 @@ def unwatched(connection: sa.Connection, limit: int) -> list[Guest]:
     return [of_row(r) for r in rows]
 
 
+def watch(connection: sa.Connection, guest: Guest, triggers: Iterable[str]) -> None:
+    """Have the service create an alarm for each of these triggers, where there is none."""
+    values = {'to_watch': ','.join(triggers)}
+    connection.execute(guests.update().where(_is(guest.server_id)).values(values))
+
+
 def watched(connection: sa.Connection, guest: Guest, trigger: str) -> None:
     """Record that the guest has its alarm for this trigger."""
     row = connection.execute(sa.select(guests.c.to_watch).where(_is(guest.server_id))).first()

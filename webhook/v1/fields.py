@@ -66,6 +66,14 @@ def line(data: dict[str, Any], name: str, most: int = 255) -> str:
     return value
 
 
+def flag(data: dict[str, Any], name: str) -> bool:
+    """True or false, which it is when it is left out."""
+    value = data.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f'{name} must be true or false')
+    return value
+
+
 def choice(data: dict[str, Any], name: str, known: Collection[str]) -> str:
     """A required word out of the known ones."""
     value = data.get(name)

@@ -22,6 +22,7 @@ from aodh_ha.db import (
 from aodh_ha.db.refusals import Refusal
 from aodh_ha.exceptions import Conflict
 from aodh_ha.rules import gateway
+from aodh_ha.rules.alarm import TRIGGERS
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED, Guest
 from aodh_ha.rules.policy import NAME
 from webhook import concealing
@@ -152,7 +153,10 @@ def enroll() -> tuple[Response, int]:
     A new guest is pending until a worker saw in Nova that the server is the caller's.
     """
     who = caller('aodh_ha:guest:enroll')
-    data = fields.body({'server_id', 'policy', 'group', 'interval', 'missed', 'boot_grace'})
+    data = fields.body(
+        {'server_id', 'policy', 'group', 'interval', 'missed', 'boot_grace', 'alarms'}
+    )
+    watch = fields.flag(data, 'alarms')
     server_id = fields.uuid(data, 'server_id')
     for name in ('policy', 'group'):
         if data.get(name, '') != '':
@@ -179,6 +183,8 @@ def enroll() -> tuple[Response, int]:
         if wanted.policy:
             policies.get(connection, who.project_id, wanted.policy)  # it must exist now
         guest, new = guests.enroll(connection, _timed(connection, wanted, known, data))
+        if watch:
+            guests.watch(connection, guest, TRIGGERS)
         by = wanted.policy or 'by match'
         audit.record(
             connection,

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 MODULES = (
-    *('policy', 'heartbeat', 'alarms'),
+    *('policy', 'heartbeat', 'alarms', 'group'),
     *('harestarter', 'cloudwatch', 'instance', 'waitcondition'),
 )
 """Modules here that have a ``resource_mapping``. They import Heat; this one does not."""

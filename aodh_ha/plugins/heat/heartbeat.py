@@ -6,15 +6,13 @@ from typing import Any
 from heat.engine.attributes import Schema as Attribute
 from heat.engine.properties import Schema
 
-from aodh_ha.exceptions import ActionRefused, NotFound
-from aodh_ha.osc.guest import metadata
 from aodh_ha.plugins.heat import base, bodies
+from aodh_ha.plugins.heat.guests import EnrollingResource
 from aodh_ha.plugins.heat.work import Work
-from aodh_ha.rules.enrolment import CREDENTIALS
-from aodh_ha.rules.guest import ENROLLED, REFUSED
+from aodh_ha.rules.guest import ENROLLED
 
 
-class GuestHeartbeat(base.AodhHAResource):
+class GuestHeartbeat(EnrollingResource):
     """Enrols a server: heartbeats are expected of its guest from then on.
 
     The guest's key reaches it by the server's metadata, where the agent looks for it. When the
@@ -89,23 +87,24 @@ class GuestHeartbeat(base.AodhHAResource):
         old = self.resource_id
         steps = [self._enroll, self._settled, self._deliver]
         if old and old != self._server_id:
-            steps += [lambda: self._succeed(old), self._heard]
+            steps += [lambda: self._go_on(old), self._heard]
         return self.work(*steps)
 
     def handle_delete(self) -> Work | None:
         """See Resource."""
         if not self.resource_id:
             return None
-        return self.work(self._forget, self._withdraw)
+        server_id = self.resource_id
+        return self.work(lambda: self.forget(server_id))
 
     def handle_check(self) -> None:
         """See Resource; whether it is heard is an alarm's to say, not Heat's."""
-        guest = base.need(self._guest(), f'the guest {self.resource_id}')
+        guest = base.need(self.guest(self.resource_id), f'the guest {self.resource_id}')
         if guest['status'] != ENROLLED:
             raise base.failure(f'the guest is {guest["status"]}: {guest["status_reason"]}')
 
     def _resolve_attribute(self, name: str) -> Any:
-        guest = self._guest() if self.resource_id else None
+        guest = self.guest(self.resource_id) if self.resource_id else None
         if guest is None:
             return None
         if name not in (self.CREDENTIALS_OF, self.USER_DATA):
@@ -116,11 +115,7 @@ class GuestHeartbeat(base.AodhHAResource):
         return bodies.credentials_user_data(credentials, guest['interval'])
 
     def _show_resource(self) -> Any:
-        return self._guest()
-
-    def _guest(self) -> dict[str, Any] | None:
-        found = self.unless_gone(lambda: self.client().guest(self.resource_id))
-        return None if found is None else dict(found['guest'])
+        return self.guest(self.resource_id)
 
     @property
     def _server_id(self) -> str:
@@ -133,20 +128,14 @@ class GuestHeartbeat(base.AodhHAResource):
             self.resource_id_set(self._server_id)
 
     def _settled(self) -> bool:
-        """A worker asks Nova, within about a second, whose server it is."""
-        guest = dict(self.client().guest(self._server_id)['guest'])
-        if guest['status'] == REFUSED:
-            raise base.failure(f'{self.SERVER}: {guest["status_reason"]}')
-        return bool(guest['status'] == ENROLLED)
+        return self.settled(self._server_id)
 
     def _deliver(self) -> None:
         if self.properties[self.WRITE_METADATA]:
-            credentials = self.client().credentials(self._server_id)
-            self.plugin.servers.set_metadata(self._server_id, metadata(credentials))
+            self.deliver(self._server_id)
 
-    def _succeed(self, old: str) -> None:
-        # A worker that recovers it may have seen the new server first.
-        self.unless_gone(lambda: self.client().succeed_guest(old, self._server_id))
+    def _go_on(self, old: str) -> None:
+        self.succeed(old, self._server_id)
         self.resource_id_set(self._server_id)
 
     def _heard(self) -> bool:
@@ -164,18 +153,6 @@ class GuestHeartbeat(base.AodhHAResource):
                 f'{patience:g} s; see whether its agent runs, and "aodh-ha refusal list"'
             )
         return False
-
-    def _forget(self) -> None:
-        self.unless_gone(lambda: self.client().forget_guest(self.resource_id))
-
-    def _withdraw(self) -> None:
-        """The key is void: whoever looks at the server's metadata should not find it there."""
-        servers = self.plugin.servers
-        try:
-            found = servers.metadata_keys(self.resource_id)
-            servers.delete_metadata(self.resource_id, found & set(CREDENTIALS))
-        except (NotFound, ActionRefused):
-            pass  # the server is gone, or locked; a void key does no harm
 
 
 def resource_mapping() -> dict[str, Any]:
