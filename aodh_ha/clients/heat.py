@@ -25,6 +25,7 @@ from aodh_ha.clients.stacks import Resource, Tree, event, hidden
 from aodh_ha.exceptions import (
     ActionRefused,
     AodhHAError,
+    CloudAway,
     ConfigurationError,
     NotFound,
     NotNow,
@@ -107,6 +108,9 @@ class Heat:
         known = self._root_of.get(server.id)
         found = self._member(known, server.project_id, server.id) if known else None
         if found is None:
+            if known and (root := self._root(known)) and 'IN_PROGRESS' in root.stack_status:
+                # While Heat replaces it, no resource is the server any more.
+                raise CloudAway(f'the stack {root.stack_name} is {root.stack_status}')
             self._root_of.pop(server.id, None)
             root = self._hinted(server) or self._search(server)
             found = self._member(root, server.project_id, server.id) if root else None

@@ -30,3 +30,10 @@ def release(connection: sa.Connection, name: str, owner: str) -> None:
     connection.execute(
         leases.update().where(leases.c.name == name, leases.c.owner == owner).values(until=0)
     )
+
+
+def owner(connection: sa.Connection, name: str, now: float) -> str | None:
+    """Who has a lease now; None: nobody."""
+    query = sa.select(leases.c.owner).where(leases.c.name == name, leases.c.until >= now)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found

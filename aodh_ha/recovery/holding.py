@@ -9,7 +9,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from aodh_ha.db import Database, admission, incidents, silences
-from aodh_ha.recovery import evidence
+from aodh_ha.recovery import evidence, turns
 from aodh_ha.recovery.doing import BUDGET_RECHECK
 from aodh_ha.recovery.evidence import Surveys
 from aodh_ha.rules import guards
@@ -28,7 +28,11 @@ def still(
     storm: evidence.Settings,
     limits: Limits,
 ) -> Wait | None:
-    """The same guard again; None: look with all evidence."""
+    """The same guard again, or another recovery's turn; None: look with all evidence."""
+    with database.read() as connection:
+        turn = turns.hold(connection, recovery, guest.stack_id, now)
+    if turn:
+        return turn
     if recovery.guard not in ('silence', 'storm', 'budget'):
         return None
     bare = Evidence(now, 0, guest.last_seen, None, None)

@@ -7,9 +7,10 @@ then neither replaces anything (seen).
 import sqlalchemy as sa
 
 from aodh_ha.db import leases
+from aodh_ha.rules import guards
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.policy import Step
-from aodh_ha.rules.recovery import Attempt, Recovery
+from aodh_ha.rules.recovery import Attempt, Recovery, Wait
 
 TAKEN = 'another recovery is at work on its stack'
 """Why an intent was not recorded."""
@@ -33,6 +34,15 @@ def release(connection: sa.Connection, recovery: Recovery, attempt: Attempt) -> 
     member = attempt.evidence.get('member')
     if member and recovery.policy.steps[attempt.step].kind.in_stack:
         leases.release(connection, _name(member['root_id']), recovery.id)
+
+
+def hold(connection: sa.Connection, recovery: Recovery, stack_id: str, now: float) -> Wait | None:
+    """Wait while another recovery has the turn of this root stack.
+
+    It may be replacing the very server: then no stack seems to have that.
+    """
+    owner = leases.owner(connection, _name(stack_id), now) if stack_id else None
+    return None if owner in (None, recovery.id) else Wait(guards.RECHECK, TAKEN, 'stack')
 
 
 def _name(root_id: str) -> str:

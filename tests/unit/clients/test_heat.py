@@ -166,6 +166,16 @@ def test_a_new_server_of_a_group_that_scaled_is_found(stack, heat, clock):
     assert member.resource_name == 'group/0/db2'
 
 
+def test_while_heat_replaces_a_server_it_is_not_said_to_be_in_no_stack(stack, heat):
+    assert heat.member(server())
+    stack.resources = [r for r in stack.resources if r['physical_resource_id'] != SERVER_ID]
+    stack.values['stack_status'] = 'UPDATE_IN_PROGRESS'
+    with pytest.raises(CloudAway, match='UPDATE_IN_PROGRESS'):
+        heat.member(server())
+    stack.values['stack_status'] = 'UPDATE_COMPLETE'
+    assert heat.member(server()) is None
+
+
 def test_a_server_of_another_project_is_in_no_stack_of_this_one(stack, heat):
     assert heat.member(server(project_id='b' * 32)) is None
 

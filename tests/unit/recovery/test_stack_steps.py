@@ -117,6 +117,18 @@ def test_two_recoveries_of_one_stack_do_not_meet_in_heat(world, member):
         assert leases.take(c, f'stack:{member.root_id}', 'anybody', world.clock(), 1), 'given back'
 
 
+def test_while_another_recovery_has_the_stacks_turn_no_evidence_is_taken(world, member):
+    """Heat may be replacing the very server; no stack seems to have it then."""
+    world.nova.stack_takes = True
+    first = world.alarm(document=HEAL)
+    world.run(first, until=lambda: world.nova.taken)
+    with world.database.write() as c:
+        guests.located(c, OTHER_ID, world.clock(), stack_id=member.root_id)
+    second = world.alarm(document=HEAL, server_id=OTHER_ID)
+    world.engine.advance(second)
+    assert (world.history(second), world.get(second).guard) == ([], 'stack')
+
+
 # ---- those that a person wants left alone
 
 
