@@ -1,6 +1,7 @@
 """From the properties of Heat's resources to what our API takes; nothing here imports Heat."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,6 @@ Properties = Mapping[str, Any]
 
 DURATION = r'\d+(\.\d+)?[smh]'
 """As a policy has it: with its unit."""
-
-AGENT_CONFIG = '/etc/aodh-ha/agent.conf'
 
 _UNFIT = re.compile(r'[^A-Za-z0-9_.-]')
 _LINE = re.compile(r'line \d+: (?:(?P<path>[^: ]+): )?(?P<problem>.*)', re.DOTALL)
@@ -46,7 +45,7 @@ def policy_document(properties: Properties, default_name: str) -> str:
 
     It is ``document`` as it stands, else made of the other properties.
     """
-    stated = given(properties)
+    stated = {k: v for k, v in given(properties).items() if v not in ([], {})}
     if 'document' in stated:
         others = sorted(set(stated) - {'document', 'name'})
         if others:
@@ -56,8 +55,7 @@ def policy_document(properties: Properties, default_name: str) -> str:
         if stated.get('name', found.name) != found.name:
             raise InvalidPolicy(f'name: the document is named {found.name!r}')
         return text
-    data = {k: v for k, v in stated.items() if v not in ([], {}) or k == 'steps'}
-    text = yaml.safe_dump({'name': default_name} | data, sort_keys=False)
+    text = yaml.safe_dump({'name': default_name} | stated, sort_keys=False)
     rules.parse(text)
     return text
 
@@ -92,19 +90,26 @@ def enrolment(properties: Properties) -> dict[str, Any]:
     }
 
 
+_USER_DATA = """\
+#cloud-config
+write_files:
+  - path: /etc/aodh-ha/agent.conf
+    permissions: '0640'
+    content: |
+{config}
+runcmd:
+  - [systemctl, try-restart, aodh-ha-agent.service]
+"""
+
+
 def user_data(config: str) -> str:
     """Cloud-config that configures an agent which the image has, and starts it anew."""
-    file = {'path': AGENT_CONFIG, 'permissions': '0640', 'content': config}
-    data = {
-        'write_files': [file],
-        'runcmd': [['systemctl', 'try-restart', 'aodh-ha-agent.service']],
-    }
-    return '#cloud-config\n' + yaml.safe_dump(data, sort_keys=False)
+    return _USER_DATA.format(config=textwrap.indent(config.strip(), ' ' * 6))
 
 
 def credentials_user_data(credentials: Mapping[str, Any], interval: float) -> str:
     """Cloud-config with a guest's key; for a guest that is told so otherwise than by metadata."""
-    return user_data(agent_config(dict(credentials), interval) + '\n')
+    return user_data(agent_config(dict(credentials), interval))
 
 
 def server_ids(members: Mapping[str, Any] | list[Any]) -> list[str]:
@@ -119,7 +124,7 @@ def server_ids(members: Mapping[str, Any] | list[Any]) -> list[str]:
         elif isinstance(member, str):
             found.append(member.lower())
         elif member is not None:
-            raise InvalidRequest(f'members: {member!r} is no reference to a server')
+            raise InvalidRequest(f'servers: {member!r} is no reference to a server')
     return list(dict.fromkeys(found))
 
 
