@@ -48,8 +48,8 @@ constraints: ## re-resolve constraints.txt (keeps what it pins, where that still
 comma := ,
 
 .PHONY: debian-packages
-debian-packages: ## install the database servers that the tests start (root or sudo, says so)
-	@.ci/debian-packages postgresql mariadb-server
+debian-packages: ## install what the tests start: database servers, systemd, polkit (root or sudo, says so)
+	@.ci/debian-packages postgresql mariadb-server systemd dbus polkitd
 
 # ---- the job
 
