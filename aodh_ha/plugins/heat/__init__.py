@@ -5,7 +5,7 @@ from typing import Any
 
 MODULES = (
     *('policy', 'heartbeat', 'alarms', 'group'),
-    *('harestarter', 'cloudwatch', 'instance', 'waitcondition'),
+    *('harestarter', 'cloudwatch', 'instance', 'waitcondition', 'accesskey'),
 )
 """Modules here that have a ``resource_mapping``. They import Heat; this one does not."""
 

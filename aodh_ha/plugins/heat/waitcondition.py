@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from heat.engine.resources import signal_responder
 from heat.engine.resources.aws.cfn import wait_condition_handle
-from heat.engine.resources.signal_responder import WAITCONDITION
+
+STORED = 'ec2_signed_url'
+"""Where Heat keeps the URL: another one would be another server, whose user data have it."""
 
 
 class WaitConditionHandle(wait_condition_handle.WaitConditionHandle):
@@ -13,11 +16,13 @@ class WaitConditionHandle(wait_condition_handle.WaitConditionHandle):
     user data that it has, and so with the old URL; this one is good until the stack is deleted.
     """
 
-    def get_reference_id(self) -> str:
-        """See Resource."""
-        if not self.resource_id:
-            return str(self.name)
-        return str(self._get_ec2_signed_url(signal_type=WAITCONDITION, never_expire=True))
+    def _get_ec2_signed_url(self, signal_type: str = signal_responder.WAITCONDITION) -> Any:
+        url = self.data().get(STORED)
+        if url is None:
+            signed = signal_responder.SignalResponder._get_ec2_signed_url
+            url = signed(self, signal_type, never_expire=True)
+            self.data_set(STORED, url)
+        return url
 
 
 def resource_mapping() -> dict[str, Any]:

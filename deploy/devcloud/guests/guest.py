@@ -90,6 +90,9 @@ class Init:
             self.log(f'{entry.name}: attached')
         self.start_web()
         self.start_agent()
+        own = self.root / 'etc' / 'rc.local'
+        if own.exists():
+            self.start('rc', str(own))  # an image may have more to boot, as Python
         self.record()
         self.log(
             f'aodh-ha-agent: started, boot finished after {time.monotonic() - self.began:.2f} s'
