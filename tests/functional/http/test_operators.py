@@ -29,6 +29,8 @@ READS = [
 WRITES = [
     ('POST', '/v1/guests'),
     ('DELETE', f'/v1/guests/{SERVER_ID}'),
+    ('GET', f'/v1/guests/{SERVER_ID}/credentials'),
+    ('POST', f'/v1/guests/{SERVER_ID}/successor'),
     ('POST', f'/v1/guests/{SERVER_ID}/rotate'),
     ('POST', f'/v1/guests/{SERVER_ID}/revoke'),
     ('POST', '/v1/alarms'),

@@ -253,7 +253,7 @@ def test_a_rule_enrols_every_server_of_its_project_under_policy_and_group(servic
         'name': 'all',
         'scope': 'project',
         'project_id': PROJECT,
-        'match': {'tag': None, 'metadata': None, 'server_name': None},
+        'match': {'tag': None, 'metadata': None, 'server_name': None, 'stack': None},
         'policy': 'ladder',
         'group': 'web',
         'author': made['author'],
@@ -344,6 +344,7 @@ def test_a_name_is_used_once_and_there_are_not_too_many(quick, monkeypatch):
         {'match': {'metadata': {'': 'x'}}},
         {'match': {'metadata': {'a': 7}}},
         {'match': {'server_name': 'x' * 256}},
+        {'match': {'stack': 'not-an-id'}},
         {'more': 1},
     ],
 )
