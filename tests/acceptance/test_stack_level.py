@@ -3,6 +3,7 @@
 All stacks are created, and then broken, at once.
 """
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from heatclient import client as heatclient
+from heatclient import exc as heatexc
 
 from aodh_ha.clients.stacks import Resource, Tree
 from tests.acceptance.devcloud import Devcloud, Guest, wait
@@ -163,7 +165,14 @@ class Stack:
         for shown in self.cloud.api.guests():
             if shown['id'] in ids:
                 Guest(self.cloud, shown['id'], self.name).forget()
-        self.heat.stacks.delete(self.name)
+
+        def deleted() -> bool:
+            with contextlib.suppress(heatexc.HTTPInternalServerError):
+                self.heat.stacks.delete(self.name)
+                return True
+            return False
+
+        wait(deleted, f'Heat takes the deletion of {self.name}')
 
 
 @pytest.fixture(scope='module')
