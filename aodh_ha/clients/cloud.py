@@ -20,7 +20,7 @@ from aodh_ha.clients.tenants import Tenants
 from aodh_ha.exceptions import ActionRefused, AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
 from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, StackEvent, Volume
-from aodh_ha.rules.rights import OURS, Rights
+from aodh_ha.rules.rights import NO_CREATION, OURS, Rights
 
 LOG = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ class OpenStack(Nova):
         self._heat = Heat(session, lambda project: service_session(conf, project), *where('heat'))
         self._gnocchi = Gnocchi(with_timeout(session, ASIDE), *where('gnocchi'))
         self._tenants = Tenants(conf, session)
-        self._rights = OURS
+        self._rights, self._as_service = OURS, self
 
     # ---- who acts
 
     def acting(self, rights: Rights) -> 'OpenStack':
         """See Cloud."""
         if rights == OURS:
-            return self
+            return self._as_service
         other = copy.copy(self)
         other._rights = rights
         other._heat = self._heat.acting(lambda project: self._tenants.session(rights))
@@ -188,6 +188,10 @@ class OpenStack(Nova):
         self, member: Member, definition: Mapping[str, Any] | None = None
     ) -> str | None:
         """See Cloud."""
+        if self._rights != OURS:
+            # Seen with Keystone 30, and with an unrestricted application credential, too: Heat
+            # deletes the stack, and answers 500 when it is to create it.
+            raise ActionRefused(NO_CREATION.format(self._rights.name))
         return self._heat.recreate(member, definition)
 
     def cancel_stack(self, member: Member) -> None:

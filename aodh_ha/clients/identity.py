@@ -20,13 +20,12 @@ class ApplicationCredentials:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create(self, name: str, roles: Iterable[str], *, unrestricted: bool) -> tuple[str, str]:
+    def create(self, name: str, roles: Iterable[str]) -> tuple[str, str]:
         """Make one with these roles; returns its id and its secret."""
         wanted = {
             'name': name,
             'description': 'aodh-ha recovers guests of this project with it',
             'roles': [{'name': role} for role in roles],
-            'unrestricted': unrestricted,
         }
         answer = self._call('POST', '', {'application_credential': wanted})
         made = answer.json()['application_credential']

@@ -61,11 +61,6 @@ class CreateCredential(ShowOne):
             f'{ROLE})',
         )
         parser.add_argument(
-            '--unrestricted',
-            action='store_true',
-            help='Let what is made make trusts, too, as Heat does for stack.recreate',
-        )
-        parser.add_argument(
             '--replace', action='store_true', help='In the place of the one that the project has'
         )
         parser.add_argument(
@@ -101,9 +96,7 @@ class CreateCredential(ShowOne):
 
     def _made(self, parsed_args: argparse.Namespace) -> Object:
         name, roles = f'aodh-ha {uuid.uuid4()}', parsed_args.role or [ROLE]
-        keystone_id, secret = self.identity.create(
-            name, roles, unrestricted=parsed_args.unrestricted
-        )
+        keystone_id, secret = self.identity.create(name, roles)
         return {'type': 'application_credential', 'keystone_id': keystone_id, 'secret': secret}
 
     def _given(self, parsed_args: argparse.Namespace) -> Object:
@@ -195,8 +188,8 @@ def checked(
 
 def _fitting(parsed_args: argparse.Namespace) -> None:
     given = bool(parsed_args.application_credential or parsed_args.trust)
-    if given and (parsed_args.role or parsed_args.unrestricted):
-        raise CommandError('--role and --unrestricted are for one that is made')
+    if given and parsed_args.role:
+        raise CommandError('--role is for one that is made')
     if parsed_args.secret_file and not parsed_args.application_credential:
         raise CommandError('--secret-file needs --application-credential')
 

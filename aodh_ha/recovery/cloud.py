@@ -26,6 +26,7 @@ class Cloud(Protocol):
 
         Nothing is sent yet: actions raise CredentialRefused when Keystone refuses the rights.
         Evacuate, migrate and confirm_resize stay the service user's, too: they are about hosts.
+        recreate_stack is refused with any but OURS.
         """
 
     def check_rights(self, rights: Rights) -> None:

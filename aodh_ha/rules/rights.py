@@ -10,6 +10,12 @@ TOKEN = 'token'  # noqa: S105 - the name of a kind
 HANDED_OVER = (APPLICATION_CREDENTIAL, TRUST)
 """What a project may hand over for good; a token comes with an alarm's callback."""
 
+NO_CREATION = (
+    'a stack cannot be created with {}: Heat needs a trust for that, and Keystone lets nobody make '
+    'one with rights that were delegated'
+)
+"""Why ``stack.recreate`` is refused, before anything is deleted; with the name of the rights."""
+
 PENDING, USABLE, REFUSED = 'pending', 'usable', 'refused'
 """What Keystone said of a credential when it was last asked; ``pending``: it was not yet."""
 

@@ -16,7 +16,7 @@ from aodh_ha.exceptions import (
     OutcomeUnknown,
 )
 from aodh_ha.rules.evidence import Host, InstanceAction, Server
-from aodh_ha.rules.rights import OURS, Rights
+from aodh_ha.rules.rights import NO_CREATION, OURS, Rights
 
 DONE, DROPPED = 'done', 'dropped'
 """What became of an action whose answer is lost: Nova took it, or it never got there."""
@@ -341,7 +341,7 @@ class FakeNova:
 # All but those that are about hosts.
 ACTIONS = (
     *('reboot', 'start', 'rebuild', 'snapshot', 'set_metadata'),
-    *('replace', 'rebuild_stack', 'recreate_stack', 'cancel_stack'),
+    *('replace', 'rebuild_stack', 'cancel_stack'),
 )
 
 
@@ -357,6 +357,9 @@ class _Acting:
     def user_id(self) -> str:
         self._nova.check_rights(self._rights)
         return f'user of {self._rights.reference or self._rights.kind}'
+
+    def recreate_stack(self, *_: Any) -> None:
+        raise ActionRefused(NO_CREATION.format(self._rights.name))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._nova, name)

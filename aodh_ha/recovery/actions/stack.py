@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from aodh_ha.db import definitions, guests, queue
-from aodh_ha.exceptions import CloudAway, NotNow, OutcomeUnknown
+from aodh_ha.exceptions import ActionRefused, CloudAway, NotNow, OutcomeUnknown
 from aodh_ha.recovery import stack_events
 from aodh_ha.recovery.actions.base import Action, Context, Observed
 from aodh_ha.recovery.succession import Succession
 from aodh_ha.rules.holdings import Member
+from aodh_ha.rules.rights import NO_CREATION, OURS
 
 
 class _Stack(Action):
@@ -93,6 +94,9 @@ class Recreate(Action):
 
     def act(self, context: Context) -> str | None:
         """See Action. Raises LeaseLost."""
+        if context.rights != OURS:
+            # Before the definition is kept: who finds one, goes on with ours.
+            raise ActionRefused(NO_CREATION.format(context.rights.name))
         definition = context.cloud.stack_definition(context.member)
         sealed = definitions.seal(definition, context.master_key)
 
@@ -114,7 +118,9 @@ class Recreate(Action):
         if sealed is None:
             return None  # nothing was deleted yet
         definition = definitions.unseal(sealed, context.master_key)
-        request_id = context.cloud.recreate_stack(context.member, definition)
+        # Begun with ours, as it can be with no others: also if the project gave some meanwhile.
+        cloud = context.cloud.acting(OURS)
+        request_id = cloud.recreate_stack(context.member, definition)
         return Observed(request_id, 'gone on with')
 
     def follow(self, context: Context) -> bool:

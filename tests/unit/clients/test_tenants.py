@@ -3,8 +3,9 @@
 import pytest
 import requests
 
-from aodh_ha.exceptions import CredentialRefused, NotNow
+from aodh_ha.exceptions import ActionRefused, CredentialRefused, NotNow
 from aodh_ha.rules.rights import APPLICATION_CREDENTIAL, OURS, TOKEN, TRUST, Rights
+from tests import samples
 from tests.samples import OTHER_PROJECT, PROJECT, SERVER_ID
 from tests.unit.clients.conftest import KEYSTONE, NOVA, USER
 
@@ -204,6 +205,19 @@ def test_rights_with_a_problem_do_nothing(keystone, nova, cloud):
     with pytest.raises(CredentialRefused, match='no rights at all'):
         cloud.acting(Rights(TOKEN, PROJECT, problem='no rights at all')).start(SERVER_ID)
     assert nova.mock.request_history == []
+
+
+def test_a_stack_is_not_created_with_rights_that_were_delegated(keystone, wire, cloud):
+    for rights in (CREDENTIAL, OF_TRUST, OF_CALLBACK):
+        with pytest.raises(ActionRefused, match='Keystone lets nobody make one'):
+            cloud.acting(rights).recreate_stack(samples.member(), {})
+    assert wire.mock.request_history == []
+
+
+def test_who_acts_may_be_told_anew(keystone, nova, cloud):
+    assert cloud.acting(CREDENTIAL).acting(OURS) is cloud
+    cloud.acting(OF_TRUST).acting(CREDENTIAL).reboot(SERVER_ID, 'soft')
+    assert 'application_credential' in keystone.asked[0]['identity']
 
 
 def test_a_secret_is_in_no_repr():

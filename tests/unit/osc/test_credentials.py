@@ -47,7 +47,7 @@ def test_one_is_made_in_keystone_and_handed_over(api, keystone, run):
     assert result.code == 0, result.err
     asked = keystone.last_request.json()['application_credential']
     assert asked['roles'] == [{'name': 'member'}]
-    assert asked['unrestricted'] is False
+    assert 'unrestricted' not in asked
     assert asked['name'].startswith('aodh-ha ')
     assert api.last_request.json() == {
         'type': 'application_credential',
@@ -59,10 +59,9 @@ def test_one_is_made_in_keystone_and_handed_over(api, keystone, run):
 
 
 def test_with_the_roles_that_are_asked_for(api, keystone, run):
-    run('credential', 'create', '--role', 'a', '--role', 'b', '--unrestricted')
+    run('credential', 'create', '--role', 'a', '--role', 'b')
     asked = keystone.last_request.json()['application_credential']
     assert asked['roles'] == [{'name': 'a'}, {'name': 'b'}]
-    assert asked['unrestricted'] is True
 
 
 def test_what_was_made_for_nothing_is_deleted_in_keystone(cloud, keystone, run):
@@ -140,7 +139,6 @@ def test_the_wait_has_an_end():
         ['--trust', 'a', '--application-credential', 'b'],
         ['--trust', 'a', '--secret-file', 'b'],
         ['--trust', 'a', '--role', 'b'],
-        ['--trust', 'a', '--unrestricted'],
         ['--secret-file', 'b'],
         ['--application-credential', 'b', '--role', 'c'],
     ],

@@ -1,7 +1,8 @@
 """With whose rights a recovery acts, and what becomes of it when Keystone refuses them."""
 
-from aodh_ha.db import callback_tokens, credentials, orders, prune
+from aodh_ha.db import callback_tokens, credentials, models, orders, prune
 from aodh_ha.db.models import callback_tokens as callback_tokens_table
+from aodh_ha.exceptions import NotNow
 from aodh_ha.rules.recovery import FAILED, RECOVERED, REFUSED
 from aodh_ha.rules.rights import (
     APPLICATION_CREDENTIAL,
@@ -11,7 +12,7 @@ from aodh_ha.rules.rights import (
     Credential,
     Rights,
 )
-from tests.samples import OTHER_PROJECT, PROJECT
+from tests.samples import OTHER_PROJECT, PROJECT, SERVER_ID
 
 KEY = b'k' * 32
 EVACUATE = """
@@ -248,3 +249,43 @@ def test_rights_are_read_as_they_were_kept(world):
     with world.database.write() as c:
         credentials.usable(c, kept(world)[0], 1.0)
     assert kept(world)[0].status == USABLE
+
+
+RECREATE = """
+name: anew
+heartbeat: {interval: 10s, missed: 3, boot_grace: 120s}
+allow_data_loss: true
+steps:
+  - {action: stack.recreate, verify: 60s}
+"""
+
+
+def kept_definitions(world):
+    with world.database.read() as c:
+        return c.execute(models.definitions.select()).all()
+
+
+def test_a_stack_is_not_deleted_that_could_not_be_created_again(world):
+    world.nova.stack('s', PROJECT, {'web': SERVER_ID})
+    hand_over(world)
+    recovery = world.run(world.alarm(document=RECREATE))
+    assert (recovery.status, world.taken()) == (FAILED, [])
+    assert 'rights that were delegated' in world.history(recovery)[0].detail
+    assert kept_definitions(world) == [], 'who found one would go on'
+
+
+def test_one_that_is_deleted_already_is_created_whatever_the_project_hands_over(world):
+    world.nova.stack('s', PROJECT, {'web': SERVER_ID})
+    recovery = world.alarm(document=RECREATE)
+    real = world.nova.recreate_stack
+
+    def only_deletes(member, definition=None):
+        hand_over(world)
+        world.nova.delete(SERVER_ID)
+        del world.nova.stacks[member.root_id]
+        world.nova.recreate_stack = real
+        raise NotNow('the stack s is DELETE_IN_PROGRESS')
+
+    world.nova.recreate_stack = only_deletes
+    world.run(recovery, until=lambda: world.taken() == ['create_stack'])
+    assert world.taken() == ['create_stack']
