@@ -137,10 +137,14 @@ def wants(watch: Watch, datum: Datum, guest: Guest) -> bool:
         return False
     if not set(watch.dimensions) <= set(datum.dimensions.items()):
         return False
-    if datum.alarm_name:
-        named = watch.as_alarm(guest.server_id)
-        return cloudwatch.is_named(named, watch.stack_name, datum.alarm_name)
-    return not watch.stack_id or guest.stack_id == watch.stack_id
+    wanted = datum.alarm_name
+    if wanted in (watch.name, watch.id):
+        return True
+    # Stacks of one template have alarms of the same name.
+    if watch.stack_id and guest.stack_id != watch.stack_id:
+        return False
+    named = watch.as_alarm(guest.server_id)
+    return not wanted or cloudwatch.is_named(named, watch.stack_name, wanted)
 
 
 def value(

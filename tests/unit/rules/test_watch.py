@@ -146,7 +146,10 @@ def test_by_metric_and_name(changes, expected):
 
 
 def test_another_stacks_and_another_projects_samples_are_not():
-    assert not rules.wants(HEARTBEATS, datum(), guest(stack_id='another'))
+    another = guest(stack_id='another')
+    assert not rules.wants(HEARTBEATS, datum(), another)
+    assert not rules.wants(HEARTBEATS, datum(alarm_name='HeartbeatFailureAlarm'), another)
+    assert rules.wants(HEARTBEATS, datum(alarm_name=HEARTBEATS.name), another)
     stranger = guest(stack_id=STACK, project_id='stranger')
     assert not rules.wants(HEARTBEATS, datum(alarm_name=HEARTBEATS.name), stranger)
 
