@@ -28,10 +28,10 @@ class NotTaken(AodhHAError):
 
 
 class CreateCredential(ShowOne):
-    """Hand a credential over, with which the recoveries of the project act from now on
+    """Hand a credential over, with which the project's recoveries act from then on.
 
-    Without one recoveries act with the rights of aodh-ha's own user, if the operator allows it;
-    with one, never. By default an application credential of yours is made in Keystone for it.
+    Without one they act with the rights of aodh-ha's own user, if the operator allows it; with one,
+    never. By default an application credential of yours is made in Keystone for it.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ their guests broken, at once.
 """
 
 import copy
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from aodh_ha.rules.alarm import with_trust
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 from tests.acceptance.stacks import TEMPLATE, resources
 
-DOMAIN = 'tenants'
+DOMAIN = f'tenants-{uuid.uuid4().hex[:8]}'
 PASSWORD = 'tenant'
 STACK = TEMPLATE.replace('flavor: m1.nano', 'flavor: m1.nano\n      key_name: of-the-tenant')
 HARD = '{action: server.reboot, type: hard, verify: 60s}'
