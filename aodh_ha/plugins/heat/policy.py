@@ -152,10 +152,6 @@ class RecoveryPolicy(base.AodhHAResource):
             found = None  # another of that name, which ours has hidden
         base.need(found, f'the policy {self.resource_id}')
 
-    def get_live_state(self, resource_properties: Any) -> dict[str, Any]:
-        """See Resource: nothing of it is read back."""
-        return {}
-
     def _resolve_attribute(self, name: str) -> Any:
         if self.resource_id is None:
             return None
