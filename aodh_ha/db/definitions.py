@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aodh_ha.db import sealing
-from aodh_ha.db.models import definitions
+from aodh_ha.db.models import attempts, definitions, recoveries
 
 PURPOSE = 'definition of a stack'
 
@@ -32,6 +32,16 @@ def get(connection: sa.Connection, attempt_id: str) -> str | None:
     query = sa.select(definitions.c.sealed).where(definitions.c.attempt_id == attempt_id)
     found: str | None = connection.execute(query).scalar_one_or_none()
     return found
+
+
+def under_way(connection: sa.Connection, server_id: str) -> bool:
+    """Whether a recovery of this server's guest has the definition of its stack: it deletes the
+    stack, and creates it again."""
+    of_attempt = attempts.c.id == definitions.c.attempt_id
+    of_recovery = recoveries.c.id == attempts.c.recovery_id
+    query = sa.select(definitions.c.attempt_id).join(attempts, of_attempt)
+    query = query.join(recoveries, of_recovery).where(recoveries.c.active_key == server_id)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def forget(connection: sa.Connection, attempt_id: str) -> None:

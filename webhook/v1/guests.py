@@ -10,6 +10,7 @@ from aodh_ha import keys, opts
 from aodh_ha.db import (
     alarms,
     audit,
+    definitions,
     enrolment,
     gateways,
     guests,
@@ -307,13 +308,20 @@ def _timed(
 
 @blueprint.delete('/guests/<server_id>')
 def forget(server_id: str) -> tuple[str, int]:
-    """Forget a guest: its key and callback URLs are void, its recovery ends."""
+    """Forget a guest: its key and callback URLs are void, its recovery ends.
+
+    Not while a recovery recreates its stack, which deletes with it what has it enrolled.
+    """
     who = caller('aodh_ha:guest:forget')
     project_id = scope(who)
     now = state().clock()
 
     def work(connection: sa.Connection) -> None:
         guest = guests.get(connection, fields.known_uuid(server_id), project_id)
+        if definitions.under_way(connection, guest.server_id):
+            # It is forgotten because its stack is deleted, by a recovery that has to create it
+            # again: the guest goes on in the new server, and is forgotten if none comes.
+            return
         alarms.delete_of_guest(connection, guest.server_id)
         queue.end_of_guest(connection, guest.server_id, now, 'the guest was forgotten')
         guests.forget(connection, guest.server_id)

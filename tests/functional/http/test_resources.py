@@ -2,10 +2,23 @@
 
 import pytest
 
-from aodh_ha.db import alarms, guests
+from aodh_ha.db import alarms, definitions, guests, models, queue
 from aodh_ha.rules.guest import REFUSED
 from tests.functional.http.service import notification, refused
 from tests.samples import OTHER_ID, OTHER_PROJECT, SERVER_ID
+
+ATTEMPT = {
+    'id': '5b1f2a60-0d3c-4a7e-8f19-2c6d4e8b0a73',
+    'step': 0,
+    'number': 1,
+    'action': 'stack.recreate',
+    'status': 'sent',
+    'intended_at': 0.0,
+    'detail': '',
+    'evidence': '{}',
+    'dry_run': False,
+    'proof': '{}',
+}
 
 
 @pytest.fixture
@@ -145,3 +158,26 @@ def test_who_enrols_a_guest_may_leave_its_alarms_to_the_service(service):
     assert service.guest(OTHER_ID).to_watch == ''
     answer = service.call('POST', '/v1/guests', {'server_id': OTHER_ID, 'alarms': 'yes'})
     assert 'alarms' in refused(answer, 400, 'bad_request')['detail']
+
+
+# ---- a stack that is deleted and created again
+
+
+def test_a_guest_whose_stack_is_being_recreated_is_not_forgotten_with_it(service):
+    """Heat deletes what has it enrolled; its recovery alone will create the stack again."""
+    service.silent()
+    alarm, _ = service.alarm()
+    service.post(alarm, notification())
+    with service.database.write() as c:
+        claimed = queue.claim(c, 'worker', service.clock(), 30)
+        c.execute(models.attempts.insert().values(ATTEMPT | {'recovery_id': claimed.id}))
+        definitions.keep(c, ATTEMPT['id'], 'sealed', service.clock())
+    path = f'/v1/guests/{SERVER_ID}'
+    assert service.call('DELETE', path).status_code == 204
+    assert service.recoveries()[0].status == 'running'
+    assert service.guest()
+    with service.database.write() as c:
+        definitions.forget(c, ATTEMPT['id'])
+    assert service.call('DELETE', path).status_code == 204
+    assert service.recoveries()[0].status == 'left_alone'
+    assert service.call('GET', path).status_code == 404
