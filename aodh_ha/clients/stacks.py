@@ -27,6 +27,11 @@ class Resource:
     stack: str
     """``name/id`` of the stack that has it, which may be a nested one."""
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is of a type that our plugin has."""
+        return self.type.startswith('OS::AodhHA::')
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -61,8 +66,10 @@ class Tree:
         return frozenset(r.physical_id for r in self.resources if r.physical_id)
 
     def server(self, server_id: str) -> Resource | None:
-        """The resource that is this server."""
-        return next((r for r in self.resources if r.physical_id == server_id), None)
+        """The resource that is this server, and none that only has its id: as the one has that
+        enrols it."""
+        found = [r for r in self.resources if r.physical_id == server_id and not r.ours]
+        return next((r for r in found if r.type in SERVER_TYPES), found[0] if found else None)
 
     def servers(self, like: Resource | None = None) -> dict[str, Resource]:
         """The resources that are servers, by path; ``like`` a resource that is known to be one,

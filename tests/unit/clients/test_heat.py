@@ -127,6 +127,20 @@ def test_resources_have_paths_because_names_are_not_unique():
     assert {'p1', 'v1', GROUP, INNER} < tree.ids
 
 
+def test_what_enrols_a_server_has_its_id_and_is_no_server():
+    enrols = resource('heartbeat', 'OS::AodhHA::GuestHeartbeat', SERVER_ID, ROOT)
+    tree = Tree.read([enrols, *RESOURCES])
+    assert tree.server(SERVER_ID).name == 'web'
+    assert set(tree.servers(tree.server(SERVER_ID))) == {'web', 'group/0/db'}
+    assert Tree.read([enrols]).server(SERVER_ID) is None
+
+
+def test_a_server_may_be_of_a_type_of_the_environments_own():
+    mine = resource('web', 'My::Server', SERVER_ID, ROOT)
+    tree = Tree.read([mine, *RESOURCES[1:]])
+    assert tree.server(SERVER_ID).type == 'My::Server'
+
+
 def test_a_servers_place_is_told_with_its_siblings(stack, heat):
     member = heat.member(server(OTHER_ID))
     assert (member.resource_name, member.stack_id, member.root_id) == ('group/0/db', INNER, ROOT)
