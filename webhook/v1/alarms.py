@@ -236,9 +236,7 @@ def create() -> tuple[Response, int]:
         threshold = fields.whole(data, 'threshold', default, 1, 1000)
         alarm = replace(rules.new(guest, trigger, threshold, here.clock()), name=name)
         alarms.add(connection, alarm)
-        if trigger == rules.RESTARTER:
-            return {'alarm': view(alarm), 'url': here.urls.url(ALARM, alarm.id)}
-        return {'alarm': view(alarm), 'definition': here.urls.definition(guest, alarm)}
+        return _to_be_called(connection, alarm)
 
     return jsonify(here.database.run(work)), 201
 
@@ -253,6 +251,8 @@ def change(alarm_id: str) -> Response:
     def work(connection: sa.Connection) -> dict[str, Any]:
         alarm = alarms.get(connection, fields.known_uuid(alarm_id), project_id)
         if 'aodh_alarm_id' in data:
+            if alarm.trigger == rules.RESTARTER:
+                raise InvalidRequest('a restarter has no Aodh alarm: any may call its URL')
             alarms.link(connection, alarm.id, fields.uuid(data, 'aodh_alarm_id'))
         threshold = fields.whole(data, 'threshold', alarm.threshold, 1, 1000)
         name = fields.line(data, 'name') if 'name' in data else alarm.name
@@ -260,10 +260,18 @@ def change(alarm_id: str) -> Response:
         changed = alarms.get(connection, alarm.id)
         if set(data) <= {'aodh_alarm_id'}:
             return {'alarm': view(changed)}
-        guest = guests.get(connection, changed.server_id)
-        return {'alarm': view(changed), 'definition': here.urls.definition(guest, changed)}
+        return _to_be_called(connection, changed)
 
     return jsonify(here.database.run(work))
+
+
+def _to_be_called(connection: sa.Connection, alarm: Alarm) -> dict[str, Any]:
+    """An alarm, and what Aodh is to be given; of a restarter its URL."""
+    urls = state().urls
+    if alarm.trigger == rules.RESTARTER:
+        return {'alarm': view(alarm), 'url': urls.url(ALARM, alarm.id)}
+    guest = guests.get(connection, alarm.server_id)
+    return {'alarm': view(alarm), 'definition': urls.definition(guest, alarm)}
 
 
 @blueprint.delete('/alarms/<alarm_id>')

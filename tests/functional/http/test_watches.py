@@ -188,6 +188,17 @@ def test_a_url_that_other_alarms_call_recovers_who_is_silent_or_fails_only(stack
     assert fires(service, url)['decision'] == 'opened'
 
 
+def test_a_restarter_may_be_named_anew_and_is_carried_by_nothing(stack):
+    service = stack.service
+    url = restarter(service)
+    (alarm,) = service.call('GET', '/v1/alarms').get_json()['alarms']
+    answer = service.call('PUT', f'/v1/alarms/{alarm["id"]}', {'name': 'R', 'threshold': 2})
+    assert answer.status_code == 200, answer.get_data()
+    assert (answer.get_json()['alarm']['name'], answer.get_json()['url']) == ('R', url)
+    body = {'aodh_alarm_id': '77777777-7777-4777-8777-777777777777'}
+    refused(service.call('PUT', f'/v1/alarms/{alarm["id"]}', body), 400, 'bad_request')
+
+
 def test_any_metric_may_be_watched(stack):
     service = stack.service
     url = restarter(service)

@@ -29,6 +29,16 @@ def test_a_recovery_is_opened_whose_callback_was_lost_and_only_once(world):
     assert world.the_alarm().state == 'alarm'
 
 
+def test_a_restarter_has_no_alarm_in_aodh_and_nothing_is_wrong_with_that(world):
+    world.add_alarm()
+    with world.database.write() as c:
+        c.execute(models.alarms.update().values(aodh_alarm_id=None, trigger='restarter'))
+    world.aodh.alarms.clear()
+    world.clock.advance(module.UNLINKED + 1)
+    world.do('reconciler')
+    assert world.the_alarm().problem == ''
+
+
 def test_nothing_is_opened_while_aodh_says_ok(world):
     world.add_alarm()
     world.do('reconciler')
