@@ -117,7 +117,11 @@ def forwarded(address: str, port: int) -> Iterator[None]:
                 threading.Thread(target=relay, args=(near,), daemon=True).start()
 
     def relay(near: socket.socket) -> None:
-        with near, socket.create_connection(('127.0.0.1', port), 10) as far:
+        with (
+            contextlib.suppress(OSError),  # nobody is there: the caller is told by the closed end
+            near,
+            socket.create_connection(('127.0.0.1', port), 10) as far,
+        ):
             back = threading.Thread(target=copy, args=(far, near), daemon=True)
             back.start()
             copy(near, far)
