@@ -38,6 +38,14 @@ def test_a_rule_is_made_of_its_conditions(cloud, run):
     assert json.loads(result.out)['match'] == RULE['match']
 
 
+def test_a_rule_for_a_stack_says_so(cloud, run):
+    rule = RULE | {'match': {'stack': OTHER}}
+    made = cloud.api('POST', 'enrolment-rules', {'enrolment_rule': rule}, 201)
+    result = run('enrolment', 'rule', 'create', 'web', '--stack', OTHER)
+    assert made.last_request.json() == {'name': 'web', 'match': {'stack': OTHER}}
+    assert f'stack: {OTHER}' in result.out
+
+
 def test_a_rule_without_conditions_is_for_every_server(cloud, run):
     made = cloud.api('POST', 'enrolment-rules?scope=operator', {'enrolment_rule': OPERATORS}, 201)
     result = run('enrolment', 'rule', 'create', 'web', '--operator', '--policy', 'p')

@@ -454,3 +454,22 @@ def test_the_direct_publisher_sends_nothing_while_no_gateway_listens(
     enroll(1)
     assert DirectPublisher(database, client, 15).publish_once(1_764_000_000.0) == 0
     assert requests_mock.call_count == 0
+
+
+# ---- what is forgotten
+
+
+def test_a_resource_is_deleted_whether_it_is_there_or_not(client, requests_mock):
+    url = f'{URL}/v1/resource/generic/{sample(1).resource_id}'
+    deleted = requests_mock.delete(url, [{'status_code': 204}, refusal(404, 'not there')])
+    client.forget(sample(1).resource_id)
+    client.forget(sample(1).resource_id)
+    assert deleted.call_count == 2
+
+
+@pytest.mark.parametrize(('status', 'error'), [(403, ActionRefused), (503, CloudAway)])
+def test_one_that_cannot_be_deleted_says_why(client, requests_mock, status, error):
+    url = f'{URL}/v1/resource/generic/{sample(1).resource_id}'
+    requests_mock.delete(url, **refusal(status, 'no'))
+    with pytest.raises(error, match='Gnocchi'):
+        client.forget(sample(1).resource_id)
