@@ -6,16 +6,26 @@ wrote in /var/lib/heat-cfntools, logs in /var/log. A mount namespace gives each 
 
 import contextlib
 import json
+import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 PACKAGES = ['heat-cfntools', 'python3-boto', 'python3-psutil', 'python3-six']
 PYTHON = '/usr/bin/python3.11'
 """Boto 2 cannot be imported by later ones."""
 VERSION = '1.4.2'
+
+NEEDED = pytest.mark.skipif(
+    not pathlib.Path(PYTHON).exists() or shutil.which('apt-get') is None or os.geteuid() != 0,
+    reason="Debian 12's packages, its Python 3.11, and root for a guest's own /etc and /var",
+)
+"""By tests that run them."""
 
 # A tmpfs, because one overlay cannot lie on another, and a container's root is one already.
 ENTER = """

@@ -4,9 +4,6 @@ The guest's own agent is silent: nobody has given it a key.
 """
 
 import json
-import os
-import pathlib
-import shutil
 import subprocess
 import threading
 import time
@@ -19,7 +16,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.acceptance.cfntools import PYTHON, Tools, forwarded, unpack
+from tests.acceptance.cfntools import NEEDED, Tools, forwarded, unpack
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
@@ -65,10 +62,7 @@ outputs:
 """
 POOL: dict[str, dict[str, object]] = {'cfn-stranger': {}}
 
-pytestmark = pytest.mark.skipif(
-    not pathlib.Path(PYTHON).exists() or shutil.which('apt-get') is None or os.geteuid() != 0,
-    reason="Debian 12's packages, its Python 3.11, and root for a guest's own /etc and /var",
-)
+pytestmark = NEEDED
 
 
 @dataclass

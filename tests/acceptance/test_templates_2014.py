@@ -6,9 +6,7 @@ Beside them only parameters, the environment file that we ship, and an image in 
 
 import configparser
 import contextlib
-import os
 import pathlib
-import shutil
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ import yaml
 
 from aodh_ha.exceptions import AodhHAError
 from tests.acceptance import cfnimage
-from tests.acceptance.cfntools import PYTHON, forwarded
+from tests.acceptance.cfntools import NEEDED, forwarded
 from tests.acceptance.devcloud import REPOSITORY, Devcloud, Guest, wait
 from tests.acceptance.test_cloudwatch import port
 
@@ -35,10 +33,7 @@ TEMPLATES = {
 FAILURES = 3
 """Of httpd: more than the templates' threshold of 2."""
 
-pytestmark = pytest.mark.skipif(
-    not pathlib.Path(PYTHON).exists() or shutil.which('apt-get') is None or os.geteuid() != 0,
-    reason="Debian 12's packages, its Python 3.11, and root for a guest's own mounts",
-)
+pytestmark = NEEDED
 
 
 @dataclass
