@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 from heatclient import client as heatclient
-from heatclient import exc as heat
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
 from aodh_ha.clients.errors import first_line
-from aodh_ha.clients.heat_calls import act, before, read, refusal, request_id
+from aodh_ha.clients.heat_calls import act, before, read, request_id
+from aodh_ha.clients.heat_recreation import Recreation, look
 from aodh_ha.clients.rest import NotInCatalog
 from aodh_ha.clients.stacks import Resource, Tree, event, hidden
 from aodh_ha.exceptions import (
@@ -29,7 +29,6 @@ from aodh_ha.exceptions import (
     ConfigurationError,
     NotFound,
     NotNow,
-    OutcomeUnknown,
 )
 from aodh_ha.rules.evidence import Server
 from aodh_ha.rules.holdings import Member, StackEvent
@@ -51,14 +50,6 @@ DEPTH = 10
 
 EVENTS = 500
 """Of one action on a stack that are read; of one stack Heat keeps 1,000."""
-
-DELETION = 240.0
-"""Seconds that a call waits for a stack to be deleted; another call goes on waiting."""
-
-POLL = 2.0
-
-NAME_FREED = 30.0
-"""Seconds after a deletion within which the stack's name is free again."""
 
 
 class Heat:
@@ -150,7 +141,7 @@ class Heat:
         """See Cloud.stack_definition."""
         stacks, which = self._reader.stacks, f'{member.root_name}/{member.root_id}'
 
-        def look() -> dict[str, Any]:
+        def shown() -> dict[str, Any]:
             root = self._show(which)
             if root.stack_status.startswith('DELETE'):
                 # Heat still shows it, with an empty template.
@@ -166,7 +157,7 @@ class Heat:
                 'tags': list(root.tags or ()),
             }
 
-        return read(look)
+        return read(shown)
 
     def events(self, member: Member, now: Member) -> list[StackEvent]:
         """See Cloud.stack_events."""
@@ -216,7 +207,7 @@ class Heat:
         try:
             act(lambda: client.actions.cancel_without_rollback(which))
         except ActionRefused:
-            root = self._look(client, which)
+            root = look(client, which)
             if root is not None and root.stack_status.endswith('IN_PROGRESS'):
                 raise
 
@@ -229,37 +220,8 @@ class Heat:
                 f'the stack {member.root_name} cannot be created again: Heat does not give out '
                 f'the hidden parameters {", ".join(names)}'
             )
-        client = self._acting(member.project_id)
-        self._delete(client, member)
-        until = self._clock() + NAME_FREED
-        while not self._look(client, known['name']):
-            try:
-                return self._create(client, known)
-            except heat.HTTPConflict as e:
-                # Heat says DELETE_COMPLETE a moment before it frees the name (seen).
-                if self._clock() >= until:
-                    raise refusal(e) from None
-            self._sleep(POLL)
-        return None
-
-    def _create(self, client: Any, known: Mapping[str, Any]) -> str | None:
-        data = {
-            'stack_name': known['name'],
-            'template': known['template'],
-            'environment': known['environment'],
-            'files': known['files'],
-            'timeout_mins': known['timeout_mins'],
-            'disable_rollback': known['disable_rollback'],
-        }
-        if known['tags']:
-            data['tags'] = ','.join(known['tags'])
-
-        try:
-            return request_id(client.http_client.post('/stacks', data=data))
-        except heat.HTTPConflict:
-            raise
-        except (heat.BaseException, ksa.ClientException) as e:
-            raise refusal(e) from None
+        recreation = Recreation(self._acting(member.project_id), self._clock, self._sleep)
+        return recreation.make(member, known)
 
     # ---- within: finding
 
@@ -383,42 +345,3 @@ class Heat:
                 f'the stack {root.stack_name} has no server {", ".join(unknown)}'.rstrip()
             )
         return [s for path, s in servers.items() if names is None or path in names]
-
-    def _look(self, client: Any, which: str) -> Any:
-        """A stack; None when there is none (any more)."""
-
-        def look() -> Any:
-            try:
-                root = client.stacks.get(which, resolve_outputs=False)
-            except heat.HTTPNotFound:
-                return None
-            return None if root.stack_status == 'DELETE_COMPLETE' else root
-
-        return before(look)
-
-    def _delete(self, client: Any, member: Member) -> None:
-        """Delete the member's root stack, and wait for that."""
-        which = f'{member.root_name}/{member.root_id}'
-        root = self._look(client, which)
-        if root is None:
-            return
-        first = root.stack_status
-        if first != 'DELETE_IN_PROGRESS':
-            if first.endswith('IN_PROGRESS'):
-                raise NotNow(f'the stack {root.stack_name} is {first}')
-            act(lambda: client.stacks.delete(which))
-        # A deletion that failed before shows for a moment as if this one had.
-        began = first != 'DELETE_FAILED'
-        until = self._clock() + DELETION
-        while self._clock() < until:
-            self._sleep(POLL)
-            try:
-                root = self._look(client, which)
-            except NotNow as e:
-                raise OutcomeUnknown(e.detail) from None
-            if root is None:
-                return
-            began = began or root.stack_status == 'DELETE_IN_PROGRESS'
-            if began and root.stack_status == 'DELETE_FAILED':
-                raise ActionRefused(f'Heat: {root.stack_status_reason}')
-        raise OutcomeUnknown(f'the stack {member.root_name} is still being deleted')

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from aodh_ha.clients import heat as client
+from aodh_ha.clients import heat_recreation
 from aodh_ha.clients.heat import Heat
 from aodh_ha.clients.session import service_session
 from aodh_ha.clients.stacks import HIDDEN, Tree
@@ -544,7 +545,7 @@ def test_a_deletion_that_does_not_end_leaves_it_open(stack, heat, recreates, wir
     began = clock()
     with pytest.raises(OutcomeUnknown, match='still being deleted'):
         heat.recreate(heat.member(server()), None)
-    assert client.DELETION <= clock() - began < client.DELETION + 10
+    assert heat_recreation.DELETION <= clock() - began < heat_recreation.DELETION + 10
     assert recreates() == []
 
 
