@@ -133,3 +133,29 @@ def updates(cloud: Devcloud, name: str) -> int:
         e.resource_name == name and e.resource_status == 'UPDATE_COMPLETE'
         for e in cloud.demo.orchestration.stack_events(stack)
     )
+
+
+class Recoveries:
+    """Recoveries of servers that Heat replaces: each keeps its id when its server's goes."""
+
+    def __init__(self, cloud: Devcloud) -> None:
+        self._cloud = cloud
+        self._ids: dict[str, str] = {}
+        """By what the server is called."""
+
+    def opened(self, servers: dict[str, str]) -> bool:
+        """Whether each of these servers, by what it is called, has had its recovery."""
+        for name, server_id in servers.items():
+            found = next(iter(self._cloud.api.recoveries(server_id)), None)
+            if found and name not in self._ids:
+                self._ids[name] = found['id']
+        return servers.keys() == self._ids.keys()
+
+    def ended(self, name: str, seconds: float = 500) -> dict[str, Any]:
+        """With attempts and events, once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            shown = self._cloud.api.recovery(self._ids[name])
+            return shown if shown['recovery']['finished_at'] else None
+
+        return wait(look, f'the recovery of {name} ends', seconds)  # type: ignore[return-value]

@@ -15,32 +15,12 @@ from heatclient import exc as heatexc
 
 from aodh_ha.clients.stacks import Resource, Tree
 from tests.acceptance.devcloud import Devcloud, Guest, wait
+from tests.acceptance.stacks import TEMPLATE, Recoveries
 
 SERVER = {
     'type': 'OS::Nova::Server',
     'properties': {'image': 'tiny', 'flavor': 'm1.nano', 'networks': [{'network': 'net'}]},
 }
-INNER = """
-heat_template_version: 2021-04-16
-resources:
-  port:
-    type: OS::Neutron::Port
-    properties: {network: net}
-  volume:
-    type: OS::Cinder::Volume
-    properties: {size: 1}
-  server:
-    type: OS::Nova::Server
-    properties:
-      image: tiny
-      flavor: m1.nano
-      networks: [{port: {get_resource: port}}]
-  attachment:
-    type: OS::Cinder::VolumeAttachment
-    properties:
-      volume_id: {get_resource: volume}
-      instance_uuid: {get_resource: server}
-"""
 POLICY = """
 name: {name}
 heartbeat: {{interval: 2s, missed: 3, boot_grace: 30s}}
@@ -111,8 +91,9 @@ class Stack:
     """By the path of the server, under the id that it had when it broke."""
     before: dict[str, Resource] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
-    recoveries: dict[str, str] = field(default_factory=dict)
-    """Ids, by the path of the server that broke."""
+
+    def __post_init__(self) -> None:
+        self.recoveries = Recoveries(self.cloud)
 
     def tree(self) -> dict[str, Resource]:
         """All resources, by path."""
@@ -144,20 +125,8 @@ class Stack:
             self.guests[path].fault('panic', '--healed-by', 'nothing')
 
     def opened(self) -> bool:
-        """Whether each of them has its recovery; which stays the same when the server's id goes."""
-        for path in self.broken:
-            if path not in self.recoveries and (found := self.guests[path].recoveries()):
-                self.recoveries[path] = found[0]['id']
-        return len(self.recoveries) == len(self.broken)
-
-    def ended(self, path: str) -> dict[str, Any]:
-        """The recovery of a broken server, with attempts and events, once it has ended."""
-
-        def look() -> dict[str, Any] | None:
-            shown = self.cloud.api.recovery(self.recoveries[path])
-            return shown if shown['recovery']['finished_at'] else None
-
-        return wait(look, f'the recovery of {path} ends', 400)  # type: ignore[return-value]
+        """Whether each of them has its recovery."""
+        return self.recoveries.opened({p: self.before[p].physical_id for p in self.broken})
 
     def remove(self) -> None:
         """Forget the guests, under whichever ids they go on, and delete the stack."""
@@ -183,7 +152,7 @@ def broken(cloud: Devcloud) -> Iterator[dict[str, Stack]]:
     for name, case in CASES.items():
         cloud.operator.save_policy(name, POLICY.format(name=name, steps=case.steps), operator=True)
         template = {'heat_template_version': '2021-04-16', 'resources': case.resources}
-        files = {'inner.yaml': INNER} if name == 'groups' else {}
+        files = {'inner.yaml': TEMPLATE} if name == 'groups' else {}
         heat.stacks.create(stack_name=name, template=template, files=files)
     with ThreadPoolExecutor(len(stacks)) as pool:
         list(pool.map(Stack.watch, stacks.values()))
@@ -209,7 +178,7 @@ def test_failed_members_of_groups_and_nested_stacks_are_replaced_and_the_others_
 ) -> None:
     stack = broken['groups']
     for path in stack.broken:
-        ended = stack.ended(path)
+        ended = stack.recoveries.ended(path)
         assert ended['recovery']['status'] == 'recovered', ended
         assert ended['recovery']['server_id'] == stack.tree()[path].physical_id
     now = stack.tree()
@@ -217,13 +186,13 @@ def test_failed_members_of_groups_and_nested_stacks_are_replaced_and_the_others_
     replaced = {p for p in now if now[p].physical_id != stack.before[p].physical_id}
     assert replaced == set(stack.broken), 'no port, no volume, no other member'
     assert {'nested/0/port', 'nested/0/volume'} < now.keys()
-    updates = [e for p in stack.broken for e in events(stack.ended(p), 'sent')]
+    updates = [e for p in stack.broken for e in events(stack.recoveries.ended(p), 'sent')]
     assert len(updates) == 1, 'one update heals all'
 
 
 def test_what_heat_does_is_told_in_the_audit_trail(broken: dict[str, Stack]) -> None:
     stack = broken['groups']
-    noted = [m for p in stack.broken for m in events(stack.ended(p), 'stack_event')]
+    noted = [m for p in stack.broken for m in events(stack.recoveries.ended(p), 'stack_event')]
     assert 'groups UPDATE_IN_PROGRESS: Stack UPDATE started' in noted
     assert 'groups UPDATE_COMPLETE: Stack UPDATE completed successfully' in noted
     nested = [m for m in noted if m.startswith('groups-nested-') and '/server CREATE_' in m]
@@ -232,7 +201,7 @@ def test_what_heat_does_is_told_in_the_audit_trail(broken: dict[str, Stack]) -> 
 
 def test_a_rebuilt_stack_counts_once_every_guest_is_heard(broken: dict[str, Stack]) -> None:
     stack = broken['everyone']
-    ended = stack.ended('db')
+    ended = stack.recoveries.ended('db')
     assert ended['recovery']['reason'] == 'by stack.rebuild', ended
     now = stack.tree()
     for path in ('db', 'web'):
@@ -243,7 +212,7 @@ def test_a_rebuilt_stack_counts_once_every_guest_is_heard(broken: dict[str, Stac
 
 def test_an_update_that_hangs_is_cut_off_and_the_new_server_used(broken: dict[str, Stack]) -> None:
     stack = broken['hangs']
-    ended = stack.ended('server')
+    ended = stack.recoveries.ended('server')
     (attempt,) = ended['attempts']
     assert attempt['status'] == 'unverified'
     assert attempt['detail'].endswith('was not done after 30s and was cancelled'), attempt
