@@ -36,6 +36,7 @@ FIELDS = [
     *('server_id', 'policy', 'interval', 'missed', 'boot_grace', 'trigger', 'threshold'),
     *('aodh_alarm_id', 'document', 'alarm_id', 'current', 'reason', 'boot_id', 'services'),
     *('group', 'scope', 'value', 'starts_at', 'ends_at', 'duration', 'step', 'since', 'guest'),
+    *('name', 'namespace', 'metric', 'statistic', 'comparison', 'dimensions', 'alarm_actions'),
 ]
 BODIES = (
     st.none()
