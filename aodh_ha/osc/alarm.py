@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aodh_ha.exceptions import AodhHAError, NotFound, OutcomeUnknown
 from aodh_ha.osc import carriers, fields
 from aodh_ha.osc.command import Command, Lister, Row, ShowOne
-from aodh_ha.rules.alarm import TRIGGERS, with_trust
+from aodh_ha.rules.alarm import RESTARTER, TRIGGERS, with_trust
 from aodh_ha.rules.heartbeat import is_uuid
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class ListAlarms(Lister):
                 a['trigger'],
                 a['threshold'],
                 a['state'],
-                UNKNOWN if states is None else states.get(a['aodh_alarm_id'], MISSING),
+                _state(a, states),
                 fields.Maybe(a['aodh_alarm_id']),
                 fields.Maybe(a['problem'] or None),
             )
@@ -170,6 +170,12 @@ class DeleteAlarm(Command):
         self.each(
             parsed_args.alarms, lambda i: carriers.delete(self.api, self.aodh, self.api.alarm(i))
         )
+
+
+def _state(alarm: Object, states: dict[str, str] | None) -> object:
+    if alarm['trigger'] == RESTARTER:
+        return fields.Maybe(None)  # any alarm may call it, none is its own
+    return UNKNOWN if states is None else states.get(alarm['aodh_alarm_id'], MISSING)
 
 
 def guest_id(api: 'Client', name_or_id: str | None) -> str | None:

@@ -137,11 +137,13 @@ def test_a_guest_that_is_not_enrolled_gets_no_alarm_in_aodh(creating, run):
 
 def test_the_list_shows_both_states(cloud, run):
     unlinked = alarm(id='a2', aodh_alarm_id=None)
-    listing = cloud.api('GET', 'alarms', {'alarms': [alarm(), unlinked], 'next': None})
+    restarter = alarm(id='a3', aodh_alarm_id=None, trigger='restarter')
+    shown = {'alarms': [alarm(), unlinked, restarter], 'next': None}
+    listing = cloud.api('GET', 'alarms', shown)
     cloud.aodh('GET', 'alarms', [CREATED | {'state': 'alarm'}])
     result = run('alarm', 'list', '--guest', SERVER, '-f', 'json')
     states = {a['ID']: (a['State'], a['Aodh State']) for a in json.loads(result.out)}
-    assert states == {ALARM: ('ok', 'alarm'), 'a2': ('ok', 'missing')}
+    assert states == {ALARM: ('ok', 'alarm'), 'a2': ('ok', 'missing'), 'a3': ('ok', None)}
     assert listing.last_request.qs == {'guest': [SERVER]}
 
 
