@@ -37,7 +37,8 @@ ALLOWED = {
     'aodh_ha.plugins': BELOW_WORKER | {'aodh_ha.worker', 'aodh_ha.reconciler', 'aodh_ha.osc'},
     # Operators' commands speak to our API; to Aodh, Keystone, and to Nova for who owns a server,
     # directly.
-    'aodh_ha.osc': BELOW_DB | {f'aodh_ha.clients.{name}' for name in ('aodh', 'identity', 'servers')},
+    'aodh_ha.osc': BELOW_DB
+    | {f'aodh_ha.clients.{name}' for name in ('aodh', 'identity', 'servers')},
     # A callback must be answered whatever Nova or Heat do: webhook never sees clients or recovery.
     'webhook': BELOW_DB | {'aodh_ha.db', 'aodh_ha.keys', 'aodh_ha.callbacks'},
     'aodh_ha.cmd': BELOW_WORKER
