@@ -119,13 +119,21 @@ class Stacks:
 
         return wait(look, f'the stack {name} is settled', seconds)
 
-    def update(self, name: str, template: str = TEMPLATE, **parameters: Any) -> None:
-        """Update it, and wait until that is complete."""
+    def begin_update(self, name: str, template: str = TEMPLATE, **parameters: Any) -> None:
+        """Update it, and wait until that is under way, or over."""
         before = self.heat.get_stack(name).updated_at
         self.heat.update_stack(self.heat.find_stack(name), template=template, parameters=parameters)
         wait(lambda: self.heat.get_stack(name).updated_at != before, f'{name} is being updated')
+
+    def updated(self, name: str) -> None:
+        """Wait until it is."""
         found = self.settled(name)
         assert found.status == 'UPDATE_COMPLETE', found.status_reason
+
+    def update(self, name: str, **parameters: Any) -> None:
+        """Update it, and wait until that is complete."""
+        self.begin_update(name, **parameters)
+        self.updated(name)
 
     def check(self, name: str) -> Any:
         """Check it; the stack as it is then."""
@@ -170,9 +178,15 @@ class Stacks:
         return str(refused.value)
 
 
+def members(cloud: Devcloud, name: str) -> dict[str, dict[str, Any]]:
+    """The guests of a group."""
+    return {g['id']: g for g in cloud.api.guests() if g['group'] == name}
+
+
 @pytest.fixture(scope='module')
 def stacks(cloud: Devcloud) -> Iterator[Stacks]:
-    """Stacks, made at the same time; the server of one is beyond every boot then."""
+    """Stacks, made at the same time; the server of one is beyond every boot then, and the group
+    of another grows by one."""
     found = Stacks(cloud)
     found.create(KEPT)
     found.create(BROKEN, **REPLACE)
@@ -183,6 +197,9 @@ def stacks(cloud: Devcloud) -> Iterator[Stacks]:
     broken = Guest(cloud, resources(cloud, BROKEN)['server'], BROKEN)
     wait(lambda: broken.measures()[-1:] == [0.0], 'a measure of the guest to be broken', 120)
     broken.fault('panic', '--healed-by', 'nothing')
+    group = resources(cloud, GROUP)['group']
+    wait(lambda: len(members(cloud, group)) == 2, 'one that scales is a member', 120)
+    found.begin_update(GROUP, GROUP_TEMPLATE, size=2)
     yield found
     for name in (KEPT, BROKEN, GROUP):
         left = found.heat.find_stack(name)
@@ -313,18 +330,12 @@ def test_a_silent_guest_is_recovered_by_a_step_through_the_very_stack_that_watch
     assert stacks.settled(BROKEN).status == 'UPDATE_COMPLETE'
 
 
-def members(cloud: Devcloud, name: str) -> dict[str, dict[str, Any]]:
-    """The guests of a group."""
-    return {g['id']: g for g in cloud.api.guests() if g['group'] == name}
-
-
 def test_a_group_has_its_servers_and_those_of_an_autoscaling_group_that_grows(
     cloud: Devcloud, stacks: Stacks
 ) -> None:
     group = resources(cloud, GROUP)['group']
     single = resources(cloud, GROUP)['single']
-    wait(lambda: len(members(cloud, group)) == 2, 'the first of those that scale is a member', 120)
-    stacks.update(GROUP, GROUP_TEMPLATE, size=2)
+    stacks.updated(GROUP)
     wait(lambda: len(members(cloud, group)) == 3, 'another member', 120)
     found = members(cloud, group)
     assert found.keys() == {single, *stacks.outputs(GROUP)['refs']}
