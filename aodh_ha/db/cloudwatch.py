@@ -123,7 +123,6 @@ def settle(connection: sa.Connection, server_id: str, now: float, period: float)
     services = cloudwatch.service(guest.services, count)
     if services == guest.services:
         return
-    worst = guests.worst(services)
     if bool(count) != any(s.failing for s in guest.services if s.name == SERVICE_FAILURE):
         message = f'{count} in the last {period:g} s' if count else 'none that counts any more'
         audit.record(
@@ -134,26 +133,12 @@ def settle(connection: sa.Connection, server_id: str, now: float, period: float)
             project_id=guest.project_id,
             server_id=server_id,
         )
-    connection.execute(
-        guests_table.update()
-        .where(guests_table.c.server_id == server_id)
-        .values(
-            services=guests.services_text(services),
-            failures=worst,
-            failing_since=(guest.failing_since or now) if worst else None,
-        )
-    )
+    guests.set_services(connection, guest, services, now)
 
 
 def settle_all(connection: sa.Connection, now: float, period: float) -> int:
     """As ``settle`` for every guest that told of a failed service; returns how many these are."""
     column = cloudwatch_requests.c.failed_server_id
     ids = connection.execute(sa.select(column).where(column.is_not(None)).distinct()).scalars()
-    done = 0
-    for server_id in sorted(i for i in ids if i):
-        try:
-            settle(connection, server_id, now, period)
-            done += 1
-        except NotFound:
-            continue  # forgotten meanwhile
-    return done
+    told = [i for i in ids if i]
+    return guests.for_each(told, lambda i: settle(connection, i, now, period))

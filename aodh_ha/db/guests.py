@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -264,6 +264,32 @@ def worst(services: Sequence[Service]) -> int:
 
 def _values(guest: Guest) -> dict[str, Any]:
     return asdict(guest) | {'services': services_text(guest.services)}
+
+
+def set_services(
+    connection: sa.Connection, guest: Guest, services: Sequence[Service], now: float
+) -> None:
+    """Record how its services are by what others told, not its agent."""
+    failures = worst(services)
+    values = {
+        'services': services_text(services),
+        'failures': failures,
+        'failing_since': (guest.failing_since or now) if failures else None,
+    }
+    connection.execute(guests.update().where(_is(guest.server_id)).values(values))
+
+
+def for_each(server_ids: Iterable[str], do: Callable[[str], object]) -> int:
+    """Do it for each of these guests, in the order of their ids, but for those that were
+    forgotten meanwhile; returns how many there were."""
+    done = 0
+    for server_id in sorted(server_ids):
+        try:
+            do(server_id)
+            done += 1
+        except NotFound:
+            continue
+    return done
 
 
 def write_life(

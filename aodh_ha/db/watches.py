@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from aodh_ha.db import gateways, guests, leftovers
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import alarms, attempts, recoveries, watch_samples, watches
-from aodh_ha.db.models import guests as guests_table
 from aodh_ha.exceptions import Conflict, InvalidRequest, NotFound
 from aodh_ha.rules import gateway
 from aodh_ha.rules import watch as rules
@@ -221,24 +220,11 @@ def settle(connection: sa.Connection, server_id: str, now: float) -> None:
     services = rules.services(guest.services, values(connection, found, now))
     if services == guest.services:
         return
-    worst = guests.worst(services)
-    changed = {
-        'services': guests.services_text(services),
-        'failures': worst,
-        'failing_since': (guest.failing_since or now) if worst else None,
-    }
-    mine = guests_table.c.server_id == server_id
-    connection.execute(guests_table.update().where(mine).values(changed))
+    guests.set_services(connection, guest, services, now)
 
 
 def settle_all(connection: sa.Connection, now: float) -> int:
     """As ``settle`` for every guest that a watch would have recovered; returns how many."""
     query = sa.select(alarms.c.server_id).where(alarms.c.trigger == RESTARTER).distinct()
-    done = 0
-    for server_id in sorted(connection.execute(query).scalars()):
-        try:
-            settle(connection, server_id, now)
-            done += 1
-        except NotFound:
-            continue  # forgotten meanwhile
-    return done
+    ids = connection.execute(query).scalars()
+    return guests.for_each(ids, lambda i: settle(connection, i, now))

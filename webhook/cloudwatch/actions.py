@@ -90,8 +90,7 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
         if '' in named
         else db.mine(connection, call.identity, call.domain, sorted(named))
     )
-    projects = {g.project_id for g in mine}
-    looking = [w for p in sorted(projects) for w in watches.find(connection, p)]
+    looking = _watches(connection, mine)
     watched: list[Alarm] = []
     if any(d.alarm_name for d in told):
         servers = watches.targets(connection, looking)
@@ -118,6 +117,12 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
         db.settle(connection, server_id, now, period)
         if looking:
             watches.settle(connection, server_id, now)
+
+
+def _watches(connection: sa.Connection, mine: Sequence[Guest]) -> list[Watch]:
+    """Those of the projects of these guests."""
+    projects = sorted({g.project_id for g in mine})
+    return [w for p in projects for w in watches.find(connection, p)]
 
 
 def _not_yet(connection: sa.Connection, call: Call, refusal: Refusal) -> Refusal:
@@ -186,8 +191,7 @@ class _Known:
         names = {g.server_id: g.stack_name for g in mine}
         own = [a for a in db.alarms_of(connection, mine) if a.trigger != RESTARTER]
         ids = {g.stack_id for g in mine}
-        projects = sorted({g.project_id for g in mine})
-        looking = [w for p in projects for w in watches.find(connection, p)]
+        looking = _watches(connection, mine)
         self.watches = [w for w in looking if not call.alone or w.stack_id in ids]
         self.alarms = [*own, *(w.as_alarm('') for w in self.watches)]
         self.stacks = {a.id: names[a.server_id] for a in own}
