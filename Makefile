@@ -15,7 +15,13 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 PREPARE := $(BIN)/python -m tests.acceptance.prepare
-STAGES := unit functional acceptance
+# What each stage runs. Most acceptance tests wait most of the time, so three modules share a
+# devcloud; what stops or breaks a part that all need comes afterwards, alone.
+STAGES := unit functional acceptance disruptive
+unit_ARGS := -n auto tests/unit
+functional_ARGS := -n auto --dist loadfile tests/functional
+acceptance_ARGS := -n 3 --dist loadfile --no-loadscope-reorder -m 'not disruptive' tests/acceptance
+disruptive_ARGS := -m disruptive tests/acceptance
 
 .PHONY: help
 help: ## list the targets
@@ -62,27 +68,27 @@ test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run
 	@logs=$$(mktemp -d); failed=0; \
 	nice -n 5 $(PREPARE) up >"$$logs/up" 2>&1 & up=$$!; \
 	trap '{ kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; } || :; rm -rf "$$logs"' EXIT; \
-	for stage in $(STAGES); do \
-	    echo; echo "######## $$stage"; \
-	    [ $$stage != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
-	    more=--durations=15; [ $$stage != unit ] || more='-n auto'; \
-	    DEVCLOUD_PREPARED=1 $(PYTEST) $$more tests/$$stage 2>&1 | tee "$$logs/$$stage" || failed=1; \
-	done; \
+	run() { \
+	    echo; echo "######## $$1"; \
+	    [ $$1 != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
+	    DEVCLOUD_PREPARED=1 $(PYTEST) --durations=15 "$${@:2}" 2>&1 | tee "$$logs/$$1" || failed=1; \
+	}; \
+	$(foreach stage,$(STAGES),run $(stage) $($(stage)_ARGS); ) \
 	echo; \
 	for stage in $(STAGES); do printf '%-11s %s\n' "$$stage" "$$(tail -n 1 "$$logs/$$stage")"; done; \
 	exit $$failed
 
 .PHONY: unit
 unit: $(STAMP) ## unit tests
-	@$(PYTEST) -n auto tests/unit
+	@$(PYTEST) $(unit_ARGS)
 
 .PHONY: functional
 functional: $(STAMP) debian-packages ## tests on SQLite, PostgreSQL, MariaDB and over HTTP
-	@$(PYTEST) tests/functional
+	@$(PYTEST) $(functional_ARGS)
 
 .PHONY: acceptance
-acceptance: $(STAMP) debian-packages ## tests of the whole chain on devcloud
-	@$(PYTEST) --durations=20 tests/acceptance
+acceptance: ## tests of the whole chain on devcloud
+	@$(MAKE) test STAGES='acceptance disruptive'
 
 .PHONY: campaign
 campaign: $(STAMP) debian-packages ## workers killed at every boundary, on all three databases

@@ -70,6 +70,7 @@ class Devcloud:
             'DEVCLOUD_HA_BIN': str(pathlib.Path(sys.executable).parent),
             'DEVCLOUD_DATABASE': 'sqlite',
             'DEVCLOUD_PUBLISHER': 'ceilometer',
+            'DEVCLOUD_STORM': '1000',  # the tests break dozens of guests at once
         }
 
     def run(self, *arguments: str, **environment: str) -> str:
@@ -88,6 +89,15 @@ class Devcloud:
         """Everything up; its progress goes to the terminal."""
         subprocess.run([str(COMMAND), 'up'], env=self.environment, check=True, timeout=UP_LIMIT)
 
+    def wipe(self) -> None:
+        """Stop and remove it; its logs are kept where CI_LOGS says."""
+        log = self.state / 'log'
+        try:
+            if 'CI_LOGS' in os.environ and log.exists():
+                shutil.copytree(log, os.environ['CI_LOGS'], dirs_exist_ok=True)
+        finally:
+            self.run('wipe')
+
     @contextlib.contextmanager
     def stopped(self, *names: str) -> Iterator[None]:
         """These services are stopped meanwhile, and run again whatever comes of it."""
@@ -96,6 +106,17 @@ class Devcloud:
             yield
         finally:
             self.run('start', *names)
+
+    @contextlib.contextmanager
+    def unscheduled(self, host: str) -> Iterator[None]:
+        """Nova places no server on a compute host meanwhile; those that it has run on."""
+        compute = self.admin.compute
+        service = next(iter(compute.services(binary='nova-compute', host=host)))
+        compute.disable_service(service)
+        try:
+            yield
+        finally:
+            compute.enable_service(service)
 
     def host_back(self, host: str) -> None:
         """A compute host that died, and was fenced or not, takes servers again."""
@@ -218,12 +239,12 @@ def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
 
     DEVCLOUD_KEEP=1 leaves it up, and takes one that is left: for a short loop, on the devcloud
     that DEVCLOUD_STATE and DEVCLOUD_PORT name. CI_LOGS names a folder for its logs.
-    DEVCLOUD_PREPARED=1 says that prepare.py has begun to bring it up.
+    DEVCLOUD_PREPARED=1 says that prepare.py brings it up and removes it: several processes of
+    tests may share it.
     """
-    state = REPOSITORY / name
-    keep = os.environ.get('DEVCLOUD_KEEP') == '1'
-    devcloud = Devcloud(state, port, seconds)
-    if not keep and os.environ.get('DEVCLOUD_PREPARED') != '1':
+    keep = '1' in (os.environ.get('DEVCLOUD_KEEP'), os.environ.get('DEVCLOUD_PREPARED'))
+    devcloud = Devcloud(REPOSITORY / name, port, seconds)
+    if not keep:
         devcloud.run('wipe')
     try:
         devcloud.up()
@@ -231,11 +252,7 @@ def running(name: str, port: int, seconds: int = 2) -> Iterator[Devcloud]:
         yield devcloud
     finally:
         if not keep:
-            try:
-                if 'CI_LOGS' in os.environ and (state / 'log').exists():
-                    shutil.copytree(state / 'log', os.environ['CI_LOGS'], dirs_exist_ok=True)
-            finally:
-                devcloud.run('wipe')
+            devcloud.wipe()
 
 
 class Guest:

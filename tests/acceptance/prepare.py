@@ -15,7 +15,7 @@ from tests.acceptance.devcloud import COMMAND, PORT, REPOSITORY, STATE, Devcloud
 def main() -> None:
     devcloud = Devcloud(REPOSITORY / STATE, PORT)
     if os.environ.get('DEVCLOUD_KEEP') != '1':
-        devcloud.run('wipe')
+        devcloud.wipe()
     if sys.argv[1:] == ['up']:
         # In place of this process: who ends `make test` then ends it, too.
         os.execve(COMMAND, [str(COMMAND), 'up'], devcloud.environment)

@@ -156,6 +156,7 @@ def test_a_server_in_error_is_replaced_and_its_port_and_volume_go_to_the_new_one
     assert nova.holdings(nova.server(new_id), after) == held
 
 
+@pytest.mark.disruptive
 def test_a_server_of_a_dead_host_is_replaced_and_its_neighbour_evacuated(
     cloud, nova, member, ended, guest, settle
 ):

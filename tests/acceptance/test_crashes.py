@@ -8,6 +8,8 @@ from aodh_ha.exceptions import AodhHAError
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import ENDED, Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 PROCESSES = ('aodh-ha-worker', 'aodh-ha-webhook')
 FROZEN = ('crash-1', 'crash-2', 'crash-3')
 LOST = 'crash-lost'

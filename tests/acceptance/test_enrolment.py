@@ -18,6 +18,8 @@ from aodh_ha.agent.signing import authorization
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import INTERVAL, Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 POOL: dict[str, dict[str, object]] = {'key-1': {}}
 
 OPT_IN = {'aodh_ha:policy': 'ladder'}

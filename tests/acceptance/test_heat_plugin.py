@@ -384,9 +384,11 @@ def test_a_deleted_stack_leaves_nothing_with_us_and_in_aodh(
             cloud.aodh.get(alarm_id)
 
 
+@pytest.mark.disruptive
 def test_while_aodh_ha_is_away_a_stack_waits_then_fails_with_the_reason_and_can_be_deleted(
-    cloud: Devcloud, stacks: Stacks, deleted: dict[str, list[str]]
+    cloud: Devcloud,
 ) -> None:
+    stacks = Stacks(cloud)
     with cloud.stopped('aodh-ha-webhook'):
         stack_id = stacks.create('heat-failed', POLICY_ONLY)
         failed = stacks.settled('heat-failed')

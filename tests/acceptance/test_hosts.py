@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 GUESTS = 10
 AT_ONCE = 4
 POLICY = f"""

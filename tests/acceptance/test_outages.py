@@ -8,6 +8,8 @@ import pytest
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 POOL: dict[str, dict[str, object]] = {'outage-1': {}, 'outage-2': {}}
 
 

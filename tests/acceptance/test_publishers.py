@@ -11,6 +11,8 @@ from oslo_config import cfg
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 POOL: dict[str, dict[str, object]] = {'published': {}}
 
 

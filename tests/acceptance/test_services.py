@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.conftest import Pool
 from tests.acceptance.devcloud import Devcloud, Guest, wait
 
+pytestmark = pytest.mark.disruptive
+
 POOL: dict[str, dict[str, object]] = {
     'local': {'trigger': 'service'},
     'broken': {'trigger': 'service', 'volume': True},

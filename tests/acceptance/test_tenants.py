@@ -33,6 +33,7 @@ def test_another_project_sees_nothing_and_cannot_enrol_a_stranger(cloud: Devclou
         cloud.demo.compute.delete_server(guest.id)
 
 
+@pytest.mark.disruptive
 def test_on_a_dead_host_a_policy_without_evacuation_waits_for_a_person(cloud: Devcloud) -> None:
     """No reboot heals a dead host, though the API takes it all the same: none is tried."""
     guest = cloud.watch('on-host2', host='host2')
