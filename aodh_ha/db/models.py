@@ -353,6 +353,8 @@ watches = sa.Table(
     # Ids of the alarms of ours that its actions call, as JSON.
     sa.Column('restarters', sa.Text, nullable=False, default='[]'),
     sa.Column('aodh_alarm_id', UUID, unique=True),
+    # What is wrong with the Aodh alarm, as the reconciler last saw it; empty: nothing.
+    sa.Column('problem', sa.String(255), nullable=False, default=''),
     sa.Column('created_at', TIME, nullable=False),
     **MARIADB,
 )

@@ -84,7 +84,15 @@ def link(connection: sa.Connection, watch_id: str, aodh_alarm_id: str) -> None:
     if connection.execute(sa.select(watches.c.id).where(taken)).first():
         raise Conflict(f'the Aodh alarm {aodh_alarm_id} carries another watch already')
     mine = watches.update().where(watches.c.id == watch_id)
-    connection.execute(mine.values(aodh_alarm_id=aodh_alarm_id))
+    # What was wrong was wrong with the one before.
+    connection.execute(mine.values(aodh_alarm_id=aodh_alarm_id, problem=''))
+
+
+def set_problem(connection: sa.Connection, watch_id: str, problem: str) -> bool:
+    """Record what is wrong with its Aodh alarm; False when that is known already."""
+    other = sa.and_(watches.c.id == watch_id, watches.c.problem != problem)
+    changed = connection.execute(watches.update().where(other).values(problem=problem))
+    return rowcount(changed) == 1
 
 
 def delete(connection: sa.Connection, watch_id: str) -> None:

@@ -1,18 +1,26 @@
 """Aodh's alarms against our own: what a lost callback did not open, and what will never call."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import sqlalchemy as sa
-from itsdangerous import BadData, URLSafeTimedSerializer
 from oslo_config import cfg
 
-from aodh_ha.db import Database, alarms, audit, gateways, guests, notifications, policies, queue
-from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound
+from aodh_ha.db import Database, alarms, gateways, guests, policies, queue
+from aodh_ha.exceptions import ActionRefused, NotFound
+from aodh_ha.reconciler.carriers import (
+    UNLINKED,
+    Aodh,
+    Broken,
+    Carrier,
+    Carriers,
+    by_itself,
+    changed_at,
+    record,
+    tell,
+    watched,
+)
+from aodh_ha.reconciler.watch_alarms import WatchAlarms
 from aodh_ha.rules import alarm as rules
 from aodh_ha.rules import gateway
 from aodh_ha.rules.alarm import Alarm
@@ -23,21 +31,12 @@ LOG = logging.getLogger(__name__)
 
 PAGE = 1000
 
-Carrier = dict[str, Any]
-"""An alarm as Aodh's API shows it."""
-
 IN_FLIGHT = 20.0
 """Seconds for which Aodh's state may be newer than ours without a callback having been lost."""
-
-UNLINKED = 600.0
-"""Seconds after which an alarm of ours without one in Aodh was not just being created."""
 
 LATE = 300.0
 """Seconds of silence, besides what the alarm waits for, after which Aodh should have noticed: it
 evaluates once a minute, and samples may be a minute old."""
-
-FEW = 3
-"""Problems of one kind that are told one by one; more of them have one cause."""
 
 GONE = 'its Aodh alarm no longer exists: create the alarm again'
 NONE = 'no Aodh alarm carries it: create the alarm again'
@@ -49,21 +48,7 @@ ELSEWHERE = (
 ASTRAY = 'its Aodh alarm watches another guest: create the alarm again'
 DEAF = 'many heartbeats are missed, yet its Aodh alarm does not fire: look at Gnocchi and Aodh'
 
-
-class Aodh(Protocol):
-    """What is asked of clients.aodh.Aodh."""
-
-    def list_all(self) -> list[Carrier]:
-        """Every project's alarms of our type. Raises CloudAway."""
-
-    def get(self, alarm_id: str) -> Carrier:
-        """An alarm. Raises CloudAway or NotFound."""
-
-    def watch(self, alarm_id: str, resource_id: str, description: str) -> None:
-        """Let an alarm watch another resource. Raises as delete() does."""
-
-    def delete(self, alarm_id: str) -> None:
-        """Delete an alarm. Raises CloudAway, NotFound, ActionRefused or OutcomeUnknown."""
+MANY = '{number} alarms: {problem}; see "aodh-ha alarm list --all-projects"'
 
 
 class Alarms:
@@ -72,23 +57,29 @@ class Alarms:
     def __init__(self, conf: cfg.ConfigOpts, database: Database, aodh: Aodh) -> None:
         self._database = database
         self._aodh = aodh
-        self._door = f'{conf.webhook.public_url.rstrip("/")}/v1/alarms/'
+        self._public_url: str = conf.webhook.public_url
+        self._watches = WatchAlarms(database)
 
     def reconcile(self, now: float) -> None:
         """Raises CloudAway while Aodh does not answer, DatabaseAway."""
         # Ours first: what is linked by now existed in Aodh before its list is taken.
         ours, those = self._ours(now)
-        if not ours:
+        looking = self._watches.all()
+        if not ours and not looking:
             return
-        theirs = {a['alarm_id']: a for a in self._aodh.list_all()}
-        carriers = self._by_url(theirs.values())
+        carriers = Carriers(self._aodh, self._public_url)
+        self._watches.compare(looking, carriers, now)
+        self._compare(ours, those, carriers, now)
+
+    def _compare(self, ours: list[Alarm], those: '_Guests', carriers: Carriers, now: float) -> None:
+        by_called = carriers.by_called()
         problems: dict[str, list[Alarm]] = {}
         working: list[tuple[Alarm, Carrier]] = []
         for alarm in ours:
-            with _by_itself(alarm):
-                linked = theirs.get(alarm.aodh_alarm_id or '')
-                carrier = linked or self._linked(alarm, carriers.get(alarm.id))
-                problem = self._problem(alarm, carrier, those, now)
+            with by_itself(f'alarm {alarm.id}'):
+                linked = carriers.get(alarm.aodh_alarm_id)
+                carrier = linked or self._linked(alarm, by_called.get(alarm.id))
+                problem = self._problem(alarm, carrier, carriers, those, now)
                 if problem != alarm.problem:
                     problems.setdefault(problem, []).append(alarm)
                 if carrier and not problem:
@@ -96,7 +87,7 @@ class Alarms:
         for problem, found in problems.items():
             self._tell(problem, found, now)
         for alarm, carrier in working:
-            with _by_itself(alarm):
+            with by_itself(f'alarm {alarm.id}'):
                 self._catch_up(alarm, carrier, now)
 
     def _ours(self, now: float) -> tuple[list[Alarm], '_Guests']:
@@ -121,19 +112,6 @@ class Alarms:
         ours = [a for a in ours if a.trigger != rules.RESTARTER]
         return ours, _Guests({g.server_id: g for g in known}, listening)
 
-    def _by_url(self, theirs: Iterable[Carrier]) -> dict[str, Carrier]:
-        """Aodh's alarms by the alarm of ours that their URL is for."""
-        found = {}
-        for carrier in theirs:
-            for url in self._doors(carrier):
-                found[_named(url)] = carrier
-        return found
-
-    def _doors(self, carrier: Carrier) -> list[str]:
-        """Those of its actions that call us, with a trust or without."""
-        called = map(rules.plain, carrier.get(rules.ACTIONS) or [])
-        return [url for url in called if url.startswith(self._door)]
-
     def _linked(self, alarm: Alarm, carrier: Carrier | None) -> Carrier | None:
         """The Aodh alarm that was made for ours by somebody who did not tell us so."""
         if alarm.aodh_alarm_id or carrier is None or carrier['project_id'] != alarm.project_id:
@@ -142,28 +120,27 @@ class Alarms:
         LOG.info('alarm %s is carried by the Aodh alarm %s', alarm.id, carrier['alarm_id'])
         return carrier
 
-    def _problem(self, alarm: Alarm, carrier: Carrier | None, those: '_Guests', now: float) -> str:
+    def _problem(
+        self,
+        alarm: Alarm,
+        carrier: Carrier | None,
+        carriers: Carriers,
+        those: '_Guests',
+        now: float,
+    ) -> str:
         """Why no callback will come; empty when one should. Raises CloudAway or NotFound."""
         guest = those.get(alarm.server_id)
         if carrier is None:
             if alarm.aodh_alarm_id is None:
                 return NONE if now - alarm.created_at > UNLINKED else ''
-            return GONE if alarm.problem == GONE or self._is_gone(alarm.aodh_alarm_id) else ''
+            return GONE if alarm.problem == GONE or carriers.is_gone(alarm.aodh_alarm_id) else ''
         if not carrier.get('enabled', True):
             return DISABLED
-        if alarm.id not in map(_named, self._doors(carrier)):
+        if alarm.id not in carriers.called(carrier):
             return ELSEWHERE
         if self._astray(alarm, guest, carrier, now):
             return ASTRAY
         return DEAF if _unnoticed(alarm, guest, carrier, those.listening[guest.way], now) else ''
-
-    def _is_gone(self, aodh_alarm_id: str) -> bool:
-        # A list of many pages may leave one out that moved; only a look at it is certain.
-        try:
-            self._aodh.get(aodh_alarm_id)
-        except NotFound:
-            return True
-        return False
 
     def _astray(self, alarm: Alarm, guest: Guest, carrier: Carrier, now: float) -> bool:
         """Whether it watches another guest and cannot be led back.
@@ -171,8 +148,7 @@ class Alarms:
         When Heat has replaced a server, our alarm follows at once, and Aodh's here: its owner's
         credentials are not needed for that.
         """
-        watched = (carrier.get(f'{carrier["type"]}_rule') or {}).get('resource_id')
-        if watched == guest.resource_id:
+        if watched(carrier) == guest.resource_id:
             return False
         description = rules.description(guest, alarm.trigger, alarm.threshold)
         try:
@@ -180,14 +156,15 @@ class Alarms:
         except ActionRefused as e:
             LOG.warning('alarm %s: %s', alarm.id, e.detail)
             return True
-        message = f'{alarm.trigger}: its Aodh alarm watches server {guest.server_id} now'
-        self._database.run(lambda c: _record(c, alarm, 'alarm_moved', message, now))
+        message = f'its Aodh alarm watches server {guest.server_id} now'
+        moved = _broken(alarm, guest)
+        self._database.run(lambda c: record(c, moved, 'alarm_moved', message, now))
         return False
 
     def _catch_up(self, alarm: Alarm, carrier: Carrier, now: float) -> None:
         """Open what a lost callback did not, and note the state that it did not tell."""
         state = carrier.get('state')
-        if state not in rules.STATES or now - _changed_at(carrier) < IN_FLIGHT:
+        if state not in rules.STATES or now - changed_at(carrier) < IN_FLIGHT:
             return
         if state == rules.ALARM:
             self._database.run(lambda c: _open(c, alarm, now))
@@ -196,28 +173,15 @@ class Alarms:
 
     def _tell(self, problem: str, found: list[Alarm], now: float) -> None:
         def work(connection: sa.Connection) -> None:
-            told: list[tuple[Alarm, Guest]] = []
+            told = []
             for alarm in found:
                 try:
                     guest = guests.get(connection, alarm.server_id)
                 except NotFound:
                     continue
                 if alarms.set_problem(connection, alarm.id, problem):
-                    told.append((alarm, guest))
-                    _note(connection, alarm, problem, now)
-            if problem and len(told) > FEW:
-                message = f'{len(told)} alarms: {problem}; see "aodh-ha alarm list --all-projects"'
-                notifications.add(connection, now, 'alarm', message)
-            elif problem:
-                for alarm, guest in told:
-                    notifications.add(
-                        connection,
-                        now,
-                        'alarm',
-                        f'alarm {alarm.id} of guest {guest.name or guest.server_id}: {problem}',
-                        project_id=alarm.project_id,
-                        server_id=alarm.server_id,
-                    )
+                    told.append(_broken(alarm, guest))
+            tell(connection, told, problem, MANY, now)
 
         self._database.run(work)
 
@@ -248,32 +212,14 @@ def _unnoticed(
     return guest.missed(now, since) >= needed
 
 
-@contextmanager
-def _by_itself(alarm: Alarm) -> Iterator[None]:
-    """What is wrong with one alarm must not keep the others from being looked at."""
-    try:
-        yield
-    except NotFound:
-        LOG.info('alarm %s or its guest was deleted meanwhile', alarm.id)
-    except AodhHAError as e:
-        LOG.warning('alarm %s: %s: %s', alarm.id, e.title, e.detail)
-
-
-def _note(connection: sa.Connection, alarm: Alarm, problem: str, now: float) -> None:
-    kind = 'alarm_broken' if problem else 'alarm_mended'
-    message = problem or 'its Aodh alarm is as it should be again'
-    _record(connection, alarm, kind, f'{alarm.trigger}: {message}', now)
-
-
-def _record(connection: sa.Connection, alarm: Alarm, kind: str, message: str, now: float) -> None:
-    audit.record(
-        connection,
-        now,
-        kind,
-        message,
+def _broken(alarm: Alarm, guest: Guest) -> Broken:
+    return Broken(
+        what=f'alarm {alarm.id} of guest {guest.name or guest.server_id}',
+        trigger=alarm.trigger,
         project_id=alarm.project_id,
         server_id=alarm.server_id,
-        data={'alarm_id': alarm.id, 'aodh_alarm_id': alarm.aodh_alarm_id},
+        id=alarm.id,
+        aodh_alarm_id=alarm.aodh_alarm_id,
     )
 
 
@@ -295,23 +241,3 @@ def _open(connection: sa.Connection, alarm: Alarm, now: float) -> None:
     )
     if opened:
         LOG.warning('recovery %s of guest %s: %s', recovery.id, guest.server_id, reason)
-
-
-def _named(url: str) -> str:
-    """The alarm that a callback URL says it is for; empty when it says nothing.
-
-    The signature is the webhook's to check: here nothing is done because of the URL.
-    """
-    try:
-        _, payload = URLSafeTimedSerializer('').loads_unsafe(url.rpartition('/')[2])
-    except BadData:
-        return ''
-    return payload if isinstance(payload, str) else ''
-
-
-def _changed_at(carrier: Carrier) -> float:
-    try:
-        at = datetime.fromisoformat(carrier['state_timestamp'])
-    except (KeyError, TypeError, ValueError):
-        return 0.0
-    return at.replace(tzinfo=at.tzinfo or UTC).timestamp()

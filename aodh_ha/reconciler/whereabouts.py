@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from aodh_ha.db import Database, alarms, audit, guests, notifications, queue
 from aodh_ha.exceptions import AodhHAError, CloudAway, NotFound
-from aodh_ha.reconciler.alarms import Aodh
+from aodh_ha.reconciler.carriers import Aodh
 from aodh_ha.recovery import evidence
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.rules import enrolment

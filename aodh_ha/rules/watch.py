@@ -71,6 +71,8 @@ class Watch:
     """Alarms of ours that its actions call."""
     aodh_alarm_id: str | None
     created_at: float
+    problem: str = ''
+    """Why its actions will never be called, as the reconciler last saw it; empty: they would."""
 
     @property
     def window(self) -> float:

@@ -52,6 +52,7 @@ def view(watch: Watch, value: float | None) -> dict[str, Any]:
         'alarm': watch.breaches(value),
         'resource_id': watch.resource_id,
         'aodh_alarm_id': watch.aodh_alarm_id,
+        'problem': watch.problem,
         'created_at': fields.iso(watch.created_at),
     }
 
@@ -109,6 +110,7 @@ def change(watch_id: str) -> Response:
         new = _read(
             *(connection, data, old.project_id, old.id, old.aodh_alarm_id, old.created_at),
         )
+        new = replace(new, problem=old.problem)
         if new.window > old.window:
             new = replace(new, created_at=state().clock())  # what came before is forgotten
         watches.put(connection, new)

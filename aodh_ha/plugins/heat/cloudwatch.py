@@ -94,9 +94,10 @@ class CloudWatchAlarm(base.AodhHAResource):
         UNITS: base.text('Of the metric; nothing is converted.'),
     }
 
-    ATTRIBUTES = ('value', 'aodh_alarm_id')
+    ATTRIBUTES = ('value', 'problem', 'aodh_alarm_id')
     attributes_schema = {  # noqa: RUF012
         'value': base.attribute('The number that is compared now.'),
+        'problem': base.attribute('Why it will never fire, where that was found.'),
         'aodh_alarm_id': base.attribute('The alarm in Aodh.'),
     }
 
@@ -124,6 +125,8 @@ class CloudWatchAlarm(base.AodhHAResource):
     def handle_check(self) -> None:
         """See Resource."""
         watch = base.need(self._watch(), f'the watch {self.resource_id}')
+        if watch['problem']:
+            raise base.failure(f'the watch {self.resource_id}: {watch["problem"]}')
         base.need(carriers.find(self.plugin.aodh, watch), 'its Aodh alarm')
 
     def get_reference_id(self) -> str:

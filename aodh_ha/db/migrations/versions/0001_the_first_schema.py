@@ -413,6 +413,7 @@ def upgrade() -> None:
         sa.Column('threshold', sa.Double(), nullable=False),
         sa.Column('restarters', sa.Text(), nullable=False),
         sa.Column('aodh_alarm_id', sa.String(length=36), nullable=True),
+        sa.Column('problem', sa.String(length=255), nullable=False),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_watches')),
         sa.UniqueConstraint('aodh_alarm_id', name=op.f('uq_watches_aodh_alarm_id')),
