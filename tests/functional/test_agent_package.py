@@ -13,7 +13,7 @@ import yaml
 
 from aodh_ha.agent import config
 from aodh_ha.agent.version import VERSION
-from tests.unit.agent.conftest import GUEST, KEY, make_gateway
+from tests.functional.agent.conftest import GUEST, KEY, make_gateway
 from tests.waiting import wait_for
 
 HERE = pathlib.Path(__file__).parents[2] / 'deploy' / 'agent'

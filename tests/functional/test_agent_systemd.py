@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.functional.agent.conftest import GUEST, KEY, Gateway, make_gateway
 from tests.functional.test_agent_package import built
-from tests.unit.agent.conftest import GUEST, KEY, Gateway, make_gateway
 from tests.waiting import wait_for
 
 __all__ = ['built', 'make_gateway']  # fixtures

@@ -11,8 +11,8 @@ from aodh_ha.duties import Duties, Duty
 from aodh_ha.reconciler import alarms as alarms_module
 from aodh_ha.testing import START
 from tests import samples
+from tests.functional.worker.reconciler.conftest import CARRIER, World
 from tests.samples import LADDER, SERVER_ID
-from tests.unit.reconciler.conftest import CARRIER, World
 from tests.waiting import wait_for
 
 DAY = 86400.0

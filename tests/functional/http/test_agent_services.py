@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import aodh_ha.agent
+from tests.functional.agent.conftest import GUEST, KEY, Gateway, make_gateway
 from tests.functional.http.processes import alive, free_port
-from tests.unit.agent.conftest import GUEST, KEY, Gateway, make_gateway
 from tests.waiting import wait_for
 
 AGENT = pathlib.Path(aodh_ha.agent.__file__).parent

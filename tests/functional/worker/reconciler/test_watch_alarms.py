@@ -12,8 +12,8 @@ from aodh_ha.rules import watch as rules
 from aodh_ha.rules.alarm import RESTARTER, Alarm
 from aodh_ha.rules.watch import Watch
 from aodh_ha.testing import START
+from tests.functional.worker.reconciler.conftest import ALARM_ID, CARRIER
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
-from tests.unit.reconciler.conftest import ALARM_ID, CARRIER
 
 WATCH_ID = '0c0c0c0c-0000-4000-8000-000000000001'
 NAME = 'wordpress-HttpFailureAlarm-abcdefghijkl'

@@ -19,8 +19,8 @@ from aodh_ha.rules import alarm as rules
 from aodh_ha.rules.alarm import Alarm
 from aodh_ha.testing import START
 from tests import samples
+from tests.functional.worker.recovery.conftest import World as EngineWorld
 from tests.samples import PROJECT, SERVER_ID
-from tests.unit.recovery.conftest import World as EngineWorld
 
 MASTER_KEY = b'm' * 32
 PUBLIC_URL = 'http://ha.example.org:8787'

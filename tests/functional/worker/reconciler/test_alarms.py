@@ -8,8 +8,8 @@ from aodh_ha.exceptions import CloudAway
 from aodh_ha.reconciler import alarms as module
 from aodh_ha.rules.recovery import FAILED, LEFT_ALONE, RECOVERED
 from aodh_ha.testing import START
+from tests.functional.worker.reconciler.conftest import ALARM_ID, CARRIER, PUBLIC_URL
 from tests.samples import LADDER, OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
-from tests.unit.reconciler.conftest import ALARM_ID, CARRIER, PUBLIC_URL
 
 
 def fire(world, **values):

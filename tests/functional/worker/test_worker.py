@@ -11,8 +11,8 @@ from aodh_ha.exceptions import DatabaseAway
 from aodh_ha.rules.recovery import LEFT_ALONE, QUEUED, RECOVERED, RUNNING
 from aodh_ha.worker import Worker
 from tests import samples
+from tests.functional.worker.recovery.conftest import World
 from tests.samples import LADDER, OTHER_ID, SERVER_ID
-from tests.unit.recovery.conftest import World
 from tests.waiting import wait_for
 
 

@@ -5,7 +5,7 @@ import pytest
 from aodh_ha.db import orders, queue
 from aodh_ha.exceptions import LeaseLost
 from aodh_ha.rules.recovery import LEFT_ALONE, RECOVERED
-from tests.unit.recovery.conftest import QUICK
+from tests.functional.worker.recovery.conftest import QUICK
 
 ASKS = QUICK.replace('type: hard,', 'type: hard, approval: true,')
 

@@ -8,8 +8,8 @@ from aodh_ha.exceptions import CloudAway
 from aodh_ha.rules.guest import ENROLLED, PENDING, REFUSED
 from aodh_ha.testing import START
 from tests import samples
+from tests.functional.worker.recovery.conftest import World
 from tests.samples import OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
-from tests.unit.recovery.conftest import World
 
 IDS = [f'{n:08x}{SERVER_ID[8:]}' for n in range(PATIENCE + 2)]
 

@@ -6,8 +6,8 @@ from aodh_ha.db import guests
 from aodh_ha.exceptions import CloudAway
 from aodh_ha.reconciler.whereabouts import BATCH, FEW, PATIENCE
 from aodh_ha.testing import START
+from tests.functional.worker.reconciler.conftest import CARRIER
 from tests.samples import OTHER_ID, OTHER_PROJECT, PROJECT, SERVER_ID
-from tests.unit.reconciler.conftest import CARRIER
 
 
 def ids(count):

@@ -8,8 +8,8 @@ from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound
 from aodh_ha.reconciler import enrolling
 from aodh_ha.rules.enrolment import Rule
 from aodh_ha.rules.guest import ENROLLED, PENDING
+from tests.functional.worker.reconciler.conftest import MASTER_KEY
 from tests.samples import OTHER_PROJECT, PROJECT
-from tests.unit.reconciler.conftest import MASTER_KEY
 
 WEB = '00000000-0000-4000-8000-00000000000{}'
 
