@@ -9,9 +9,7 @@ import re
 import socket
 import time
 
-MYPY = False
-if MYPY:
-    import ssl
+from .tls import MoreTrusted, secured
 
 LIMIT = 64 * 1024
 URL = re.compile(r'^(https?)://(?:([^/?#]*)@)?(\[[0-9a-fA-F:.%]+\]|[^/?#@:\[\]]+)(?::(\d{1,5}))?')
@@ -186,42 +184,6 @@ def _read(sock: 'socket.socket', deadline: float, limit: int) -> Reply:
         data += more
 
 
-# To read all of a system's certificates takes 25 ms: for each heartbeat that is more than
-# the rest of it. By file, with its time, so that a new one is taken without a restart.
-_contexts = {}  # type: dict[tuple[str, bool], tuple[object, ssl.SSLContext]]
-
-
-def _context(ca_file: str, verify: bool) -> 'ssl.SSLContext':
-    import ssl
-
-    if not verify:
-        ca_file = ''
-    paths = ssl.get_default_verify_paths()
-    found = ca_file or paths.cafile or paths.capath or ''
-    try:
-        stamp = os.stat(found).st_mtime_ns if found else None  # type: int | None
-    except OSError:
-        stamp = None
-    known = _contexts.get((ca_file, verify))
-    if known and known[0] == stamp:
-        return known[1]
-    if verify:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    else:
-        # Asked for by the guest's own settings, for a check of a service in the guest itself.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    _contexts[ca_file, verify] = (stamp, context)
-    return context
-
-
-def _secured(
-    sock: 'socket.socket', host: str, ca_file: str, verify: bool = True
-) -> 'socket.socket':
-    return _context(ca_file, verify).wrap_socket(sock, server_hostname=host)
-
-
 def _tunnel(sock: 'socket.socket', deadline: float, to: Address, proxy: Address) -> None:
     host = '[{}]'.format(to.host) if ':' in to.host else to.host
     there = '{}:{}'.format(host, to.port)
@@ -231,6 +193,23 @@ def _tunnel(sock: 'socket.socket', deadline: float, to: Address, proxy: Address)
     status, _, _ = _head(sock, deadline)
     if status != 200:
         raise TransportError('the proxy answers HTTP {}'.format(status))
+
+
+def _opened(
+    to: Address, proxy: 'Address | None', deadline: float, ca_file: str, verify: bool
+) -> 'socket.socket':
+    """A connection on which the request can be sent; raises what `connect` and `secured` do."""
+    sock = connect((proxy or to).host, (proxy or to).port, _left(deadline))
+    try:
+        if to.scheme == 'https':
+            if proxy is not None:
+                _tunnel(sock, deadline, to, proxy)
+            sock.settimeout(_left(deadline))
+            return secured(sock, to.host, ca_file, verify)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def exchange(
@@ -261,17 +240,15 @@ def exchange(
     if any(end in text for pair in sent.items() for text in pair for end in '\r\n'):
         raise TransportError('a header has more than one line')
     target = to.target
+    if proxy is not None and to.scheme == 'http':
+        target = 'http://' + to.netloc + target
+        sent.update(_proxy_headers(proxy))
     sock = None  # type: socket.socket | None
     try:
-        sock = connect((proxy or to).host, (proxy or to).port, _left(deadline))
-        if proxy is not None and to.scheme == 'https':
-            _tunnel(sock, deadline, to, proxy)
-        elif proxy is not None:
-            target = 'http://' + to.netloc + target
-            sent.update(_proxy_headers(proxy))
-        if to.scheme == 'https':
-            sock.settimeout(_left(deadline))
-            sock = _secured(sock, to.host, ca_file, verify)
+        try:
+            sock = _opened(to, proxy, deadline, ca_file, verify)
+        except MoreTrusted:
+            sock = _opened(to, proxy, deadline, ca_file, verify)
         lines = ['{} {} HTTP/1.1'.format(method, target)]
         _send(sock, deadline, lines + ['{}: {}'.format(*h) for h in sent.items()], body)
         return _read(sock, deadline, limit)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aodh_ha.agent import config, transport
+from aodh_ha.agent import config, tls
 from aodh_ha.agent.checks import Service, Watch
 from aodh_ha.agent.probes import Command, FileAge, Http, Process, Unit
 
@@ -67,10 +67,10 @@ def test_a_certificate_is_verified_unless_the_settings_say_no(tmp_path: pathlib.
         other = url.replace('localhost', '127.0.0.1')
         assert 'certificate' in Service('x', Http(other, ca_file=str(cert))).ask()
         # Read once, since that takes long, and again when the file is another one.
-        first = transport._context(str(cert), True)
-        assert transport._context(str(cert), True) is first
+        first = tls._trust(str(cert), True)
+        assert tls._trust(str(cert), True) is first
         os.utime(cert, (1, 1))
-        assert transport._context(str(cert), True) is not first
+        assert tls._trust(str(cert), True) is not first
     finally:
         server.shutdown()
         server.server_close()

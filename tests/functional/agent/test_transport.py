@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aodh_ha.agent import signing
+from aodh_ha.agent import signing, tls
 from aodh_ha.agent.transport import Address, TransportError, exchange, proxy_for
 
 Peer = Callable[..., 'Raw']
@@ -250,6 +251,43 @@ def test_a_gateways_certificate_is_verified(
     with pytest.raises(TransportError, match=r'(?i)mismatch'):
         exchange('GET', server.url.replace('127.0.0.1', 'localhost'), ca_file=ca)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize('place', ['folder', 'file', 'file beside a folder that lacks it'])
+def test_an_authority_of_the_systems_is_found_wherever_it_lies(
+    place: str,
+    peer: Peer,
+    context: ssl.SSLContext,
+    certificate: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, file, own = tmp_path / 'certs', tmp_path / 'all.pem', certificate.with_suffix('.crt')
+    other = tmp_path / 'other.crt'
+    other.write_text(ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(True)[0]))
+    if place != 'file':
+        folder.mkdir()
+        shutil.copy(own if place == 'folder' else other, folder)
+        subprocess.run(['openssl', 'rehash', folder], check=True)
+    if place != 'folder':
+        shutil.copy(own, file)
+    monkeypatch.setenv('SSL_CERT_DIR', str(folder))
+    monkeypatch.setenv('SSL_CERT_FILE', str(file))
+    monkeypatch.setattr(tls, '_known', {})
+    server = peer(OK, context)
+    assert exchange('GET', server.url).body == b'ok'
+    assert exchange('GET', server.url).body == b'ok'
+    (trust,) = tls._known.values()
+    assert trust.all_read is (place != 'folder')
+    # Whoever lies in neither place is not trusted, and neither is another name.
+    with pytest.raises(TransportError, match=r'(?i)mismatch'):
+        exchange('GET', server.url.replace('127.0.0.1', 'localhost'))
+    for known in (*folder.glob('*'), file):
+        known.unlink(missing_ok=True)
+    monkeypatch.setattr(tls, '_known', {})
+    with pytest.raises(TransportError, match='CERTIFICATE_VERIFY_FAILED'):
+        exchange('GET', server.url)
+    assert len(server.requests) == 2
 
 
 def test_tls_goes_through_a_proxy_end_to_end(
