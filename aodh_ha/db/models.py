@@ -364,12 +364,13 @@ watch_samples = sa.Table(
     'watch_samples',
     metadata,
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
-    sa.Column('watch_id', UUID, nullable=False, index=True),
-    sa.Column('at', TIME, nullable=False, index=True),
+    sa.Column('watch_id', UUID, nullable=False),
+    sa.Column('at', TIME, nullable=False),
     sa.Column('count', sa.Double, nullable=False),
     sa.Column('total', sa.Double, nullable=False),
     sa.Column('low', sa.Double, nullable=False),
     sa.Column('high', sa.Double, nullable=False),
+    sa.Index('ix_watch_samples_watch_id_at', 'watch_id', 'at'),
     **MARIADB,
 )
 

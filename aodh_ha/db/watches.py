@@ -11,15 +11,19 @@ from aodh_ha.db import gateways, guests, leftovers
 from aodh_ha.db.database import rowcount
 from aodh_ha.db.models import alarms, attempts, recoveries, watch_samples, watches
 from aodh_ha.exceptions import Conflict, InvalidRequest, NotFound
-from aodh_ha.rules import gateway
+from aodh_ha.rules import cloudwatch, gateway
 from aodh_ha.rules import watch as rules
 from aodh_ha.rules.alarm import RESTARTER
 from aodh_ha.rules.cloudwatch import Datum
 from aodh_ha.rules.guest import Guest
+from aodh_ha.rules.heartbeat import mended
 from aodh_ha.rules.watch import Values, Watch
 
 MOST = 500
 """Watches of one project."""
+
+FEW = 50
+"""Restarters that the database is asked for one by one."""
 
 
 def _watch(row: Any) -> Watch:
@@ -56,6 +60,33 @@ def find(
     if project_id is not None:
         query = query.where(watches.c.project_id == project_id)
     return [_watch(r) for r in connection.execute(query.order_by(watches.c.id).limit(limit))]
+
+
+def meant(
+    connection: sa.Connection, project_ids: Iterable[str], told: Iterable[Datum]
+) -> list[Watch]:
+    """Watches of these projects to which some of these samples may belong, or that they name.
+
+    Those of an alarm's name that is told, else those of the metric; rules.watch.wants says which
+    of them it is.
+    """
+    found = [_may_mean(d) for d in dict.fromkeys((d.namespace, d.name, d.alarm_name) for d in told)]
+    query = sa.select(watches).where(
+        watches.c.project_id.in_(sorted(set(project_ids))), sa.or_(sa.false(), *found)
+    )
+    return [_watch(r) for r in connection.execute(query.order_by(watches.c.id))]
+
+
+def _may_mean(told: tuple[str, str, str]) -> sa.ColumnElement[bool]:
+    namespace, metric, named = map(mended, told)
+    if not named:
+        return sa.and_(watches.c.namespace == namespace, watches.c.metric == metric)
+    return sa.or_(
+        watches.c.name.in_([named, *cloudwatch.logical_names(named)]),
+        watches.c.name.contains(f'-{named}-', autoescape=True),  # as Heat names it
+        watches.c.id == named,
+        watches.c.aodh_alarm_id == named,
+    )
 
 
 def add(connection: sa.Connection, watch: Watch) -> None:
@@ -153,10 +184,11 @@ def values(
     if not found:
         return []
     listening = gateways.listening_since(connection, now, gateway.CLOUDWATCH)
-    # All that is in the longest window: each looks at its own part of it.
-    since = now - max(w.window for w in found)
-    query = sa.select(watch_samples).where(
-        watch_samples.c.at > since, watch_samples.c.watch_id.in_([w.id for w in found])
+    window = watches.c.period * watches.c.evaluation_periods
+    query = (
+        sa.select(watch_samples)
+        .join(watches, watches.c.id == watch_samples.c.watch_id)
+        .where(watches.c.id.in_([w.id for w in found]), watch_samples.c.at > now - window)
     )
     samples: dict[str, list[Values]] = {}
     for r in connection.execute(query):
@@ -199,7 +231,11 @@ def of_restarters(
     wanted = set(alarm_ids)
     if not wanted:
         return []
-    return [w for w in find(connection, project_id) if wanted & set(w.restarters)]
+    query = sa.select(watches).where(watches.c.project_id == project_id)
+    if len(wanted) <= FEW:
+        query = query.where(sa.or_(*(watches.c.restarters.contains(i) for i in sorted(wanted))))
+    found = map(_watch, connection.execute(query.order_by(watches.c.id)))
+    return [w for w in found if wanted & set(w.restarters)]
 
 
 def of_guest(connection: sa.Connection, guest: Guest) -> list[Watch]:

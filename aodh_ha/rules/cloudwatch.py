@@ -248,6 +248,15 @@ def is_named(alarm: Alarm, stack_name: str, wanted: str) -> bool:
     )
 
 
+def logical_names(physical: str) -> list[str]:
+    """Names in a template of which Heat may have made this one, whatever its stack is called."""
+    beginning, _, suffix = physical.rpartition('-')
+    if not _SUFFIX.fullmatch(suffix):
+        return []
+    parts = beginning.split('-')
+    return ['-'.join(parts[n:]) for n in range(1, len(parts))]
+
+
 def _is_physical(name: str, stack_name: str, logical: str) -> bool:
     beginning, _, suffix = name.rpartition('-')
     return beginning == f'{stack_name}-{logical}' and bool(_SUFFIX.fullmatch(suffix))

@@ -90,7 +90,7 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
         if '' in named
         else db.mine(connection, call.identity, call.domain, sorted(named))
     )
-    looking = _watches(connection, mine)
+    looking = watches.meant(connection, {g.project_id for g in mine}, told)
     watched: list[Alarm] = []
     if any(d.alarm_name for d in told):
         servers = watches.targets(connection, looking)
@@ -115,8 +115,7 @@ def _put(connection: sa.Connection, call: Call, told: Sequence[Datum], now: floa
         watches.record(connection, times, looking)
     for server_id in sorted({g.server_id for g, _ in of}):
         db.settle(connection, server_id, now, period)
-        if looking:
-            watches.settle(connection, server_id, now)
+        watches.settle(connection, server_id, now)
 
 
 def _watches(connection: sa.Connection, mine: Sequence[Guest]) -> list[Watch]:

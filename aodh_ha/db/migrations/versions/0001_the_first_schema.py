@@ -439,8 +439,7 @@ def upgrade() -> None:
         mysql_engine='InnoDB',
     )
     with op.batch_alter_table('watch_samples', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_watch_samples_at'), ['at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_watch_samples_watch_id'), ['watch_id'], unique=False)
+        batch_op.create_index('ix_watch_samples_watch_id_at', ['watch_id', 'at'], unique=False)
 
     op.create_table(
         'attempts',
