@@ -48,6 +48,8 @@ def nova(cloud):
     """The service's own clients, by devcloud's configuration of aodh-ha."""
     file = cloud.state / 'etc' / 'aodh-ha' / 'aodh-ha.conf'
     conf = opts.load([f'--config-file={file}'])
+    # Heat looks at a whole stack before it answers, which takes a busy machine long.
+    conf.set_override('timeout', 120, 'service_credentials')
     return OpenStack(conf, service_session(conf))
 
 
