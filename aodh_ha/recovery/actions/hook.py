@@ -13,10 +13,9 @@ class Hook(Action):
 
     def act(self, context: Context) -> str | None:
         """See Action. A hook that failed counts as refused, and the ladder goes on."""
-        result = context.hooks.run(
-            context.step.name_of_hook,
-            facts(context.recovery, context.evidence, context.attempt.detail),
-        )
+        told = facts(context.recovery, context.evidence, context.attempt.detail)
+        told['attempt'] = str(context.attempt.number)
+        result = context.hooks.run(context.step.name_of_hook, told)
         if not result.ok:
             raise ActionRefused(f'the hook failed: {result.output}')
         return None

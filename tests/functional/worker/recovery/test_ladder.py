@@ -244,6 +244,7 @@ def test_the_operators_hook_is_told_what_it_is_about(world):
     world.run(recovery)
     ((name, facts),) = world.hooks.runs
     assert (name, facts['server_id'], facts['host']) == ('page', SERVER_ID, 'host1')
+    assert facts['attempt'] == '1'
     assert all(isinstance(v, str) for v in facts.values())
 
 
