@@ -150,27 +150,34 @@ class OpenStack(Nova):
         Heat takes the ports off the old server first: in vain where its host is dead (the
         update fails at once), and not at all where it is in ERROR (Nova refuses the new server
         the port that is "still in use"; Heat tries again for some 100 s). So the old server is
-        in ERROR when Heat looks, and deleted while Heat tries: then it lets go of its ports and
-        volumes. Not before, because a worker that takes over could not see what was going on.
+        in ERROR when Heat looks, and deleted while Heat tries (delete_replaced): then it lets go
+        of its ports and volumes. Not before, because a worker that takes over could not see what
+        was going on.
         """
-        wanted = [i for i, name in member.siblings if names is None or name in names]
         try:
-            found = [server for server in map(self._there, wanted) if server]
+            found = self._old_servers(member, names)
         except CloudAway as e:
             raise NotNow(e.detail) from None
-        broken = [s for s in found if s.status == 'ERROR' or s.host_status == 'DOWN']
-        dead = [s for s in broken if s.status != 'ERROR']
+        dead = [s for s in found if s.status != 'ERROR' and s.host_status == 'DOWN']
         try:
             for server in dead:
                 self.reset_state(server.id, 'error')
-            request_id = self._heat.replace(member, names, reason)
+            return self._heat.replace(member, names, reason)
         except (ActionRefused, NotNow):
             for server in dead:
                 self._anyway(partial(self.reset_state, server.id, 'active'))
             raise
-        for server in broken:
-            self._anyway(partial(self.delete, server.id))
-        return request_id
+
+    def delete_replaced(self, member: Member, names: list[str]) -> None:
+        """See Cloud."""
+        for server in self._old_servers(member, names):
+            if server.status == 'ERROR' and server.task_state != 'deleting':
+                self._anyway(partial(self.delete, server.id))
+
+    def _old_servers(self, member: Member, names: list[str] | None) -> list[Server]:
+        """Those of its servers that are still there; names None: of all."""
+        wanted = [i for i, name in member.siblings if names is None or name in names]
+        return [server for server in map(self._there, wanted) if server]
 
     def _there(self, server_id: str) -> Server | None:
         try:

@@ -137,7 +137,15 @@ class Cloud(Protocol):
         Each is marked unhealthy, nothing else ever is, and the root stack is updated with what
         it has. ``names`` are as in Member.siblings, ``group/0/db`` in a nested stack; an unknown
         one is refused. The new servers have new ids, under the same names. May be called again
-        after it broke off. Returns Heat's request id of the update.
+        after it broke off. Returns Heat's request id of the update. Servers on a dead host are in
+        ERROR afterwards, and delete_replaced() is needed for all that are.
+        """
+
+    def delete_replaced(self, member: Member, names: list[str]) -> None:
+        """Delete those of these servers that are in ERROR, while Heat is at replacing them.
+
+        They cannot let go of their ports by themselves, and Heat tries again until they have.
+        ``member`` is as it was before. May be called again; what fails then is only logged.
         """
 
     def rebuild_stack(self, member: Member) -> str | None:

@@ -352,6 +352,7 @@ class Doing:
             return None
         action, context = self._action(attempt, recovery), self._context(recovery, guest, attempt)
         try:
+            action.go_on(context)
             action.note(context)
             failure = action.failure(context)
         except (CloudAway, NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:

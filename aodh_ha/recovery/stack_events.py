@@ -47,6 +47,27 @@ def note(context: Context, stack: Member) -> None:
         context.database.run(work)
 
 
+def ours(context: Context, stack: Member) -> bool:
+    """Whether Heat is at the update that this attempt made; not where it does not tell.
+
+    It may also be at somebody else's, after ours: that is none of our business. ``stack``: as it
+    is now. Raises CloudAway.
+    """
+    if stack.status != 'UPDATE_IN_PROGRESS':
+        return False
+    try:
+        return _began(context, stack) <= 1
+    except (ActionRefused, NotFound, NotNow) as e:
+        LOG.info('the events of the stack %s: %s', stack.root_name, e.detail)
+        return False
+
+
+def _began(context: Context, stack: Member) -> int:
+    """Updates that were begun since the step was decided."""
+    events = context.cloud.stack_events(context.member, stack)
+    return sum(e.of_root and e.status == 'UPDATE_IN_PROGRESS' for e in events)
+
+
 def cancel(context: Context) -> str:
     """Cancel the update of an attempt whose time is over; says so, or is empty.
 
@@ -62,8 +83,7 @@ def cancel(context: Context) -> str:
     if context.now < (attempt.verify_until or context.now):
         return ''
     try:
-        events = context.cloud.stack_events(context.member, stack)
-        if sum(e.of_root and e.status == 'UPDATE_IN_PROGRESS' for e in events) > 1:
+        if _began(context, stack) > 1:
             return ''
         context.cloud.cancel_stack(stack)
     except ActionRefused as e:

@@ -1,11 +1,12 @@
 """A whole cloud in memory: Nova, Heat, and what a server holds."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from aodh_ha.exceptions import ActionRefused, NotFound, NotNow
+from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
 from aodh_ha.rules.holdings import IMAGE, VOLUME, Holdings, Member, StackEvent
 from aodh_ha.testing.nova import FakeNova
@@ -30,6 +31,8 @@ class FakeCloud(FakeNova):
         self.stacks: dict[str, Member] = {}
         """By the root stack's id, seen from its first server."""
         self.stack_takes = False
+        self._stuck: dict[str, set[str]] = {}
+        """Servers in ERROR that Heat tries to replace, by the root stack's id."""
         self.events: dict[str, list[StackEvent]] = {}
         """What Heat noted, by the root stack's id, oldest first."""
         self.activities: dict[str, Activity] = {}
@@ -108,8 +111,31 @@ class FakeCloud(FakeNova):
     # ---- actions on a stack
 
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:
-        """See Cloud. The new servers run on the same host and have what the old ones had."""
+        """See Cloud. The new servers have what the old ones had, and run on the same host, or on
+        another that is up. For one in ERROR there is none until it is deleted."""
         return self._act_on_stack(member, ('replace', 'server.replace'), names)
+
+    def delete_replaced(self, member: Member, names: list[str]) -> None:
+        """See Cloud."""
+        stuck = self._stuck.get(member.root_id, set())
+        with contextlib.suppress(AodhHAError):
+            self._may(('delete_replaced',))
+            self._delete_in_error(member, names, stuck)
+        if member.root_id in self._stuck and not stuck:
+            del self._stuck[member.root_id]
+            if not self.stack_takes:
+                self.finish_stack(member.root_id)
+
+    def _delete_in_error(self, member: Member, names: list[str], stuck: set[str]) -> None:
+        for server_id, resource in member.siblings:
+            server = self._servers.get(server_id)
+            if server and resource in names and server.status == 'ERROR':
+                if server_id in stuck:
+                    stuck.discard(server_id)
+                    self._put_in_place(member.root_id, {server_id: self._replace(server_id)})
+                else:
+                    self.delete(server_id)
+                self._taken(server_id, 'delete', None)
 
     def rebuild_stack(self, member: Member) -> str | None:
         """See Cloud."""
@@ -167,21 +193,31 @@ class FakeCloud(FakeNova):
         known = {resource for _, resource in stack.siblings}
         if not names or not known.issuperset(names):
             raise ActionRefused(f'the stack {stack.root_name} has no server {names}')
-        siblings = []
-        for server_id, resource in stack.siblings:
-            if resource in names:
-                siblings.append((self._replace(server_id), resource))
-            else:
-                siblings.append((server_id, resource))
-        self._stack_event(member.root_id, status='UPDATE_IN_PROGRESS', siblings=tuple(siblings))
-        if not self.stack_takes:
+        wanted = [server_id for server_id, resource in stack.siblings if resource in names]
+        for server_id in wanted:
+            if self._servers[server_id].host_status == 'DOWN':
+                self.change(server_id, status='ERROR', vm_state='error')
+        stuck = {i for i in wanted if self._servers[i].status == 'ERROR'}
+        self._stack_event(member.root_id, status='UPDATE_IN_PROGRESS')
+        self._put_in_place(member.root_id, {i: self._replace(i) for i in wanted if i not in stuck})
+        if stuck:
+            self._stuck[member.root_id] = stuck
+        elif not self.stack_takes:
             self.finish_stack(member.root_id)
         return self._taken(member.root_id, 'replace', ','.join(names))
+
+    def _put_in_place(self, root_id: str, new_ids: Mapping[str, str]) -> None:
+        stack = self.stacks[root_id]
+        siblings = tuple((new_ids.get(i, i), resource) for i, resource in stack.siblings)
+        self.stacks[root_id] = replace(stack, siblings=siblings)
 
     def _replace(self, server_id: str) -> str:
         old = self._servers[server_id]
         new_id = self._new_id()
-        self.add(new_id, old.project_id, name=old.name, host=old.host, image_id=old.image_id)
+        host = old.host
+        if host and not self.hosts[host].up:
+            host = self._elsewhere(old).host
+        self.add(new_id, old.project_id, name=old.name, host=host, image_id=old.image_id)
         if server_id in self.kept:
             self.kept[new_id] = self.kept.pop(server_id)
         self.delete(server_id)

@@ -129,6 +129,14 @@ class Action:
         """
         return False
 
+    def go_on(self, context: Context) -> None:
+        """Do what the action needs besides its call, while the cloud is at it.
+
+        Asked from time to time while a heartbeat is waited for, of whichever worker has the
+        recovery by then: so what a death left undone is done. May be called again. Raises
+        CloudAway.
+        """
+
     def note(self, context: Context) -> None:
         """Put into the audit trail what the cloud says of its progress.
 

@@ -1,7 +1,5 @@
 """The stack steps: Heat puts other servers in the place of those that failed."""
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
 
 from aodh_ha.db import definitions, guests, queue
@@ -9,11 +7,14 @@ from aodh_ha.exceptions import ActionRefused, CloudAway, NotNow, OutcomeUnknown
 from aodh_ha.recovery import stack_events
 from aodh_ha.recovery.actions.base import Action, Context, Observed
 from aodh_ha.recovery.succession import Succession
-from aodh_ha.rules.holdings import Member
 from aodh_ha.rules.rights import NO_CREATION, OURS
 
 
 class _Stack(Action):
+    def names(self, context: Context) -> list[str]:
+        """The resources whose servers are replaced."""
+        raise NotImplementedError
+
     def follow(self, context: Context) -> bool:
         """See Action."""
         return _follow(context)
@@ -28,6 +29,12 @@ class _Stack(Action):
         if now is None or (now.updated_at, now.status) == (before.updated_at, before.status):
             return None
         return Observed(None, f'the stack is {now.status}, changed since')
+
+    def go_on(self, context: Context) -> None:
+        """Delete the servers that cannot let go of their ports, which Heat waits for."""
+        now = context.cloud.stack_member_again(context.member)
+        if now is not None and stack_events.ours(context, now):
+            context.cloud.delete_replaced(context.member, self.names(context))
 
     def note(self, context: Context) -> None:
         """See Action."""
@@ -54,25 +61,35 @@ class _Stack(Action):
 class Replace(_Stack):
     """``server.replace``: the server alone."""
 
+    def names(self, context: Context) -> list[str]:
+        """See _Stack."""
+        return [context.member.resource_name]
+
     def act(self, context: Context) -> str | None:
         """See Action."""
-        member = context.member
-        return context.cloud.replace(member, [member.resource_name], _reason(context))
+        return context.cloud.replace(context.member, self.names(context), _reason(context))
 
 
 class Heal(_Stack):
     """``stack.heal``: every server of the stack that failed, in one update."""
 
+    def names(self, context: Context) -> list[str]:
+        """See _Stack. Who else failed was looked up with the evidence."""
+        seen = context.attempt.evidence
+        failed = [seen['server']['id'], *seen['others']]
+        return [name for server_id, name in context.member.siblings if server_id in failed]
+
     def act(self, context: Context) -> str | None:
-        """See Action. Who else failed was looked up with the evidence."""
-        others = context.evidence.others if context.evidence else {}
-        return context.cloud.replace(
-            context.member, _names(context.member, [context.server.id, *others]), _reason(context)
-        )
+        """See Action."""
+        return context.cloud.replace(context.member, self.names(context), _reason(context))
 
 
 class Rebuild(_Stack):
     """``stack.rebuild``: every server of the stack, in the order of their dependencies."""
+
+    def names(self, context: Context) -> list[str]:
+        """See _Stack."""
+        return [name for _, name in context.member.siblings]
 
     def act(self, context: Context) -> str | None:
         """See Action."""
@@ -175,10 +192,6 @@ def _unheard(context: Context) -> list[str]:
         if (new[name] in seen and (seen[new[name]] or 0) <= sent)
         or (new[name] != old[name] and old[name] in seen)
     ]
-
-
-def _names(member: Member, server_ids: Sequence[str]) -> list[str]:
-    return [name for server_id, name in member.siblings if server_id in server_ids]
 
 
 def _reason(context: Context) -> str:

@@ -424,9 +424,10 @@ def sequence(wire):
         ({}, ['PATCH', 'PATCH']),
         ({'status': 'ERROR'}, ['PATCH', 'PATCH', 'DELETE']),
         ({'host_status': 'DOWN'}, ['reset error', 'PATCH', 'PATCH', 'DELETE']),
+        ({'status': 'ERROR', 'OS-EXT-STS:task_state': 'deleting'}, ['PATCH', 'PATCH']),
     ],
 )
-def test_a_server_that_cannot_let_go_of_its_ports_is_deleted_once_heat_is_at_it(
+def test_a_server_that_cannot_let_go_of_its_ports_is_in_error_and_can_be_deleted(
     wire, stack, acts, cloud, changes, changed
 ):
     member = cloud.member(server())
@@ -434,6 +435,10 @@ def test_a_server_that_cannot_let_go_of_its_ports_is_deleted_once_heat_is_at_it(
     wire.mock.post(f'{NOVA}/servers/{SERVER_ID}/action', status_code=202)
     wire.mock.delete(f'{NOVA}/servers/{SERVER_ID}', status_code=204)
     assert cloud.replace(member, ['web'], 'silent') == 'req-7'
+    if 'reset error' in changed:
+        found = shown(id=SERVER_ID, **changes | {'status': 'ERROR'})
+        wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': found})
+    cloud.delete_replaced(member, ['web'])
     assert sequence(wire) == changed
 
 
@@ -448,13 +453,17 @@ def test_a_server_that_heat_does_not_replace_is_as_it_was(wire, stack, acts, clo
     assert sequence(wire) == ['reset error', 'PATCH', 'PATCH', 'PATCH', 'reset active']
 
 
-def test_a_server_that_stays_is_no_reason_to_do_it_again(wire, stack, acts, cloud):
+def test_to_delete_what_is_gone_or_stays_is_no_error(wire, stack, acts, cloud):
     member = cloud.member(server())
-    wire.mock.get(
-        f'{NOVA}/servers/{SERVER_ID}', json={'server': shown(id=SERVER_ID, status='ERROR')}
-    )
+    found = shown(id=SERVER_ID, status='ERROR')
+    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', json={'server': found})
     wire.mock.delete(f'{NOVA}/servers/{SERVER_ID}', status_code=500)
-    assert cloud.replace(member, ['web'], 'silent') == 'req-7'
+    cloud.delete_replaced(member, ['web'])
+    wire.mock.delete(f'{NOVA}/servers/{SERVER_ID}', status_code=404)
+    cloud.delete_replaced(member, ['web'])
+    wire.mock.get(f'{NOVA}/servers/{SERVER_ID}', status_code=404)
+    cloud.delete_replaced(member, ['web'])
+    assert sequence(wire) == ['DELETE', 'DELETE']
 
 
 # ---- recreation

@@ -256,6 +256,13 @@ def test_a_cancelled_update_fails_and_the_stack_can_be_updated_again(nova, membe
     assert ids(after)['web'] != ids(failed)['web']
 
 
+def test_a_server_that_is_well_is_not_deleted_for_its_replacement(nova, member):
+    names = {name: i for i, name in member.siblings}
+    nova.delete_replaced(member, ['web', 'nobody'])
+    assert nova.server(names['web']).status == 'ACTIVE'
+    assert nova.stack_member_again(member) == member
+
+
 def test_what_the_stack_has_not_is_not_replaced(nova, member):
     for names in (['web', 'nothing'], []):
         with pytest.raises(ActionRefused):

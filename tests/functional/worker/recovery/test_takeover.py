@@ -12,7 +12,7 @@ from aodh_ha.exceptions import ActionRefused, NotNow
 from aodh_ha.recovery.doing import MARGIN, SETTLE
 from aodh_ha.rules.policy import ACTIONS
 from aodh_ha.rules.recovery import FAILED, INTENDED, LEFT_ALONE, RECOVERED
-from aodh_ha.testing import DONE, DROPPED
+from aodh_ha.testing import DONE, DROPPED, START
 from tests.samples import OTHER_ID, PROJECT, SERVER_ID
 
 BOUNDARIES = (
@@ -41,6 +41,17 @@ def dead_host(world):
 def in_a_stack(world):
     world.boot(OTHER_ID)
     world.nova.stack('s', PROJECT, {'web': SERVER_ID, 'db': OTHER_ID})
+
+
+def in_error(world):
+    in_a_stack(world)
+    world.nova.change(SERVER_ID, status='ERROR', vm_state='error')
+
+
+def in_a_stack_on_a_dead_host(world):
+    in_a_stack(world)
+    world.nova.change(OTHER_ID, host='host2')
+    dead_host(world)
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ def heal_by_hand(world, recovery, name):
         world.beat(server_id=here)
 
 
-def begin(world, name):
+def begin(world, name, how=None):
     case = CASES[name]
     if case.trigger == 'service':
         world.beat(failures=3)
@@ -117,7 +128,7 @@ def begin(world, name):
                 world.beat(failures=3)
 
         world.tick = tick
-    case.begin(world)
+    (how or case.begin)(world)
     if case.heals:
         world.heals_after(case.heals)
     return world.alarm(case.trigger, document(case))
@@ -178,6 +189,54 @@ def test_a_worker_that_dies_is_taken_over_and_the_action_made_once(world, name, 
     if name == 'hook':
         assert len(world.hooks.runs) == 1
     assert made[0].status == 'succeeded'
+
+
+@pytest.mark.parametrize('boundary', ['none', *BOUNDARIES])
+@pytest.mark.parametrize(
+    ('name', 'how'),
+    [
+        ('server.replace', in_error),
+        ('stack.heal', in_a_stack_on_a_dead_host),
+        ('stack.rebuild', in_error),
+    ],
+)
+def test_who_takes_over_deletes_what_heat_cannot_replace_until_it_is_gone(
+    world, name, how, boundary
+):
+    died = []
+
+    def at(where, recovery_id):
+        if where == boundary and not died:
+            died.append(where)
+            raise Killed
+
+    world.at = at
+    recovery = begin(world, name, how)
+    assert run(world, recovery, name) == (boundary != 'none')
+    assert world.get(recovery).status == RECOVERED, world.trail(recovery)
+    assert [a.status for a in world.history(recovery) if a.status != 'abandoned'] == ['succeeded']
+    assert world.taken() == [*CASES[name].taken, 'delete']
+
+
+def test_what_failed_to_be_deleted_is_deleted_later(world):
+    recovery = begin(world, 'server.replace', in_error)
+    world.nova.refuse['delete_replaced'] = 'Nova answered 409: busy'
+    world.run(recovery, lambda: world.clock() > START + 20)
+    assert world.taken() == ['replace web']
+    del world.nova.refuse['delete_replaced']
+    run(world, recovery, 'server.replace')
+    assert world.get(recovery).status == RECOVERED, world.trail(recovery)
+    assert world.taken() == ['replace web', 'delete']
+
+
+def test_in_an_update_that_somebody_else_began_nothing_is_deleted(world):
+    recovery = begin(world, 'server.replace', in_error)
+    world.run(recovery, world.taken)
+    (root_id,) = world.nova.stacks
+    world.nova._stack_event(root_id, status='UPDATE_IN_PROGRESS')
+    world.run(recovery, lambda: world.history(recovery)[0].status == 'unverified')
+    assert world.taken() == ['replace web']
+    assert world.nova.server(SERVER_ID).status == 'ERROR'
 
 
 @pytest.mark.parametrize('lost', [DONE, DROPPED])
