@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from aodh_ha.exceptions import AodhHAError, NotFound, OutcomeUnknown
 from aodh_ha.osc import carriers, fields
-from aodh_ha.osc.command import Command, Lister, Row, ShowOne
+from aodh_ha.osc.command import Command, Lister, Row, ShowOne, of_all_projects
 from aodh_ha.rules.alarm import RESTARTER, TRIGGERS, with_trust
 from aodh_ha.rules.heartbeat import is_uuid
 
@@ -100,12 +100,15 @@ class ListAlarms(Lister):
         parser.add_argument(
             '--guest', metavar='GUEST', help='Of this guest (name, or id of its server)'
         )
+        of_all_projects(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Row:
         """List."""
-        alarms = list(self.api.alarms(guest_id(self.api, parsed_args.guest)))
-        states = self._states() if alarms else {}
+        everywhere = parsed_args.all_projects
+        wanted = guest_id(self.api, parsed_args.guest)
+        alarms = list(self.api.alarms(wanted, all_projects=everywhere))
+        states = self._states(everywhere) if alarms else {}
         columns = (
             *('ID', 'Server ID', 'Trigger', 'Threshold', 'State', 'Aodh State', 'Aodh Alarm'),
             'Problem',
@@ -124,9 +127,10 @@ class ListAlarms(Lister):
             for a in alarms
         )
 
-    def _states(self) -> dict[str, str] | None:
+    def _states(self, everywhere: bool) -> dict[str, str] | None:
         try:
-            return {a['alarm_id']: a['state'] for a in self.aodh.list()}
+            found = self.aodh.list_all() if everywhere else self.aodh.list()
+            return {a['alarm_id']: a['state'] for a in found}
         except AodhHAError as e:
             self.warn(f"Aodh's states are not known: {e.detail}")
             return None

@@ -135,9 +135,11 @@ class Client:
 
     # ---- alarms
 
-    def alarms(self, server_id: str | None = None) -> Iterator[Object]:
+    def alarms(
+        self, server_id: str | None = None, *, all_projects: bool = False
+    ) -> Iterator[Object]:
         """Our alarms, of one guest if given."""
-        return self._pages('alarms', guest=server_id)
+        return self._pages('alarms', guest=server_id, all_projects=all_projects)
 
     def alarm(self, alarm_id: str) -> Object:
         """One alarm of ours."""
@@ -178,13 +180,24 @@ class Client:
 
     # ---- watches
 
-    def watch(self, watch_id: str) -> Object:
+    def watch(self, watch_id: str, *, all_projects: bool = False) -> Object:
         """What a CloudWatch alarm of a template looks at, and its number now."""
-        return dict(self._request('GET', _one('watches', watch_id))['watch'])
+        return dict(self._request('GET', _one('watches', watch_id, all_projects))['watch'])
 
-    def watches(self) -> Iterator[Object]:
+    def watches(self, *, all_projects: bool = False) -> Iterator[Object]:
         """Every watch of the project."""
-        return self._pages('watches')
+        return self._pages('watches', all_projects=all_projects)
+
+    def find_watch(self, name_or_id: str, *, all_projects: bool = False) -> Object:
+        """The watch with this id, or of this name; raises NotFound, Ambiguous."""
+        if is_uuid(name_or_id.lower()):
+            return self.watch(name_or_id.lower(), all_projects=all_projects)
+        named = [w for w in self.watches(all_projects=all_projects) if w['name'] == name_or_id]
+        if not named:
+            raise NotFound(f'no watch is called {name_or_id!r}; see: watch list')
+        return one(
+            named, f'watches are called {name_or_id!r}', lambda w: f'{w["id"]} {w["stack_name"]}'
+        )
 
     def save_watch(self, watch_id: str | None, **values: Any) -> Object:
         """``watch``, new without an id, and the ``definition`` to create in Aodh."""
