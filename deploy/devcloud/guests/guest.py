@@ -67,11 +67,13 @@ class Init:
         new.write_text(f'{{{text}}}\n')
         new.replace(self.folder / 'processes.json')
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, clock: bool = True) -> None:
+        """Start a program, with the guest's clock unless it needs none."""
         environ = {**os.environ, 'DEVCLOUD_PYTHON': sys.executable}
-        if 'DEVCLOUD_PRELOAD' in environ:
+        library = environ.pop('DEVCLOUD_PRELOAD', '')
+        if library and clock:
             # Not for init itself: Python's time.sleep fails under libfaketime.
-            environ['LD_PRELOAD'] = environ.pop('DEVCLOUD_PRELOAD')
+            environ['LD_PRELOAD'] = library
         # posix_spawn, because only it can give the child another signal mask than ours
         # without running Python code between fork and exec.
         self.pids[name] = os.posix_spawn(
@@ -104,7 +106,8 @@ class Init:
         port_file = self.root / 'run' / 'web.port.now'
         port_file.parent.mkdir(exist_ok=True)
         port_file.unlink(missing_ok=True)
-        self.start('web', str(HERE / 'service.py'), str(self.folder))
+        # Threads that wait for each other spin under libfaketime: thirty services took a core.
+        self.start('web', str(HERE / 'service.py'), str(self.folder), clock=False)
         self.record()
         while not port_file.exists():
             if time.monotonic() - began > PORT_TIMEOUT or not processes.born(self.pids['web']):
