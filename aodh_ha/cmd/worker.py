@@ -69,16 +69,13 @@ def _duties(
 ) -> list[Duty]:
     aodh = Aodh(session, conf.aodh.region_name, conf.aodh.interface)
     gnocchi = Gnocchi(session, conf.gnocchi.region_name, conf.gnocchi.interface)
-    urls = CallbackURLs(
-        keys.load_master_key(conf.secrets.master_key_file),
-        conf.webhook.public_url,
-        conf.webhook.callback_lifetime,
-    )
+    master_key = keys.load_master_key(conf.secrets.master_key_file, create=database.is_sqlite)
+    urls = CallbackURLs(master_key, conf.webhook.public_url, conf.webhook.callback_lifetime)
     notifications = Notifier(conf, database, Hooks(conf))
     found = [
         Duty('enrolment', enrolment.INTERVAL, Enrolment(database, cloud).confirm),
         Duty('notifications', notifier.INTERVAL, notifications.deliver),
-        *reconciler.duties(conf, database, cloud, aodh, urls),
+        *reconciler.duties(conf, database, cloud, aodh, urls, master_key),
         Duty('leftovers', reconciler.OFTEN, Leftovers(conf, database, gnocchi).clear),
     ]
     publisher = direct_publisher(conf, database, session)

@@ -34,6 +34,7 @@ def duties(
     cloud: Cloud,
     aodh: Aodh,
     urls: CallbackURLs,
+    master_key: bytes,
     clock: Callable[[], float] = time.time,
 ) -> list[Duty]:
     """What a worker does besides recoveries, to be given to it; ``urls`` for alarms it creates."""
@@ -44,9 +45,9 @@ def duties(
         Duty('watching', often, Watching(database, aodh, urls, clock).look),
         Duty('whereabouts', often, Whereabouts(conf, database, cloud, aodh, clock).look),
         Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
-        Duty('enrolment_rules', every, Enrolling(conf, database, cloud, clock).look),
+        Duty('enrolment_rules', every, Enrolling(conf, database, cloud, master_key, clock).look),
         Duty('service_failures', often, _service_failures(conf, database)),
-        Duty('credentials', CHECK, Credentials(conf, database, cloud, clock).check),
+        Duty('credentials', CHECK, Credentials(conf, database, cloud, master_key, clock).check),
         Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
     ]
 

@@ -6,7 +6,6 @@ from functools import partial
 
 from oslo_config import cfg
 
-from aodh_ha import keys
 from aodh_ha.db import Database, credentials
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotNow
 from aodh_ha.recovery.cloud import Cloud
@@ -25,15 +24,18 @@ class Credentials:
     """New ones at once, the others from time to time: one that was revoked is told of early."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, database: Database, cloud: Cloud, clock: Callable[[], float]
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        cloud: Cloud,
+        master_key: bytes,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._cloud = cloud
         self._clock = clock
         self._again: float = conf.credentials.check_interval
-        self._master_key = keys.load_master_key(
-            conf.secrets.master_key_file, create=database.is_sqlite
-        )
+        self._master_key = master_key
         self._away_until = 0.0
 
     def check(self, now: float) -> None:

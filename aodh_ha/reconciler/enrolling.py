@@ -32,15 +32,15 @@ class Enrolling:
         conf: cfg.ConfigOpts,
         database: Database,
         cloud: Cloud,
+        master_key: bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._conf = conf
         self._database = database
         self._cloud = cloud
+        self._master_key = master_key
         self._clock = clock
         self._write: bool = conf.enrolment.write_metadata
         self._gateways = opts.gateways(conf)
-        self._master_key: bytes | None = None
         self._refused: dict[str, str] = {}
         """Servers whose metadata Nova does not let us write, and why; told once."""
 
@@ -106,10 +106,6 @@ class Enrolling:
     def _deliver(self, server_id: str, generation: int) -> bool:
         if not self._write:
             return True
-        if self._master_key is None:
-            self._master_key = keys.load_master_key(
-                self._conf.secrets.master_key_file, create=self._database.is_sqlite
-            )
         key = keys.guest_key(self._master_key, server_id, generation)
         try:
             self._cloud.set_metadata(server_id, credentials(self._gateways, key, generation))

@@ -1,9 +1,6 @@
 """A world for the reconciler: SQLite, a cloud and an Aodh in memory, a clock set by hand."""
 
-import base64
 import copy
-import pathlib
-import tempfile
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,13 +80,9 @@ class World(EngineWorld):
 
     def __post_init__(self):
         super().__post_init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.master_key_file = pathlib.Path(self.folder.name) / 'master.key'
-        self.master_key_file.write_bytes(base64.urlsafe_b64encode(MASTER_KEY))
         self.aodh = FakeAodh()
         self.conf = SimpleNamespace(
             webhook=SimpleNamespace(public_url=PUBLIC_URL, gateways=['http://gw1', 'http://gw2']),
-            secrets=SimpleNamespace(master_key_file=str(self.master_key_file)),
             enrolment=SimpleNamespace(write_metadata=True),
             worker=SimpleNamespace(reconcile_interval=60.0, forget_after=600.0),
             guards=SimpleNamespace(storm_share=30.0, storm_window=60.0, storm_minimum=5),
@@ -99,7 +92,7 @@ class World(EngineWorld):
         )
         self.urls = CallbackURLs(b'k' * 32, PUBLIC_URL, 0, self.clock)
         duties = reconciler.duties(
-            self.conf, self.database, self.nova, self.aodh, self.urls, self.clock
+            self.conf, self.database, self.nova, self.aodh, self.urls, MASTER_KEY, self.clock
         )
         self.duties = {d.name: d.work for d in duties}
 

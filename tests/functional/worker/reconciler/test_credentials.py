@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from aodh_ha import keys
 from aodh_ha.db import credentials, notifications
 from aodh_ha.reconciler.credentials import BACKOFF, Credentials
 from aodh_ha.rules.rights import TRUST, Credential
 from aodh_ha.testing import Clock, FakeCloud
+from tests.functional.worker.reconciler.conftest import MASTER_KEY
 from tests.samples import OTHER_PROJECT, PROJECT
 
 HOUR = 3600.0
@@ -20,13 +20,12 @@ class World:
     def __init__(self, conf, database):
         self.database, self.clock = database, Clock()
         self.cloud = FakeCloud(self.clock)
-        key = keys.load_master_key(conf.secrets.master_key_file)
-        self.duty = Credentials(conf, database, self.cloud, self.clock)
+        self.duty = Credentials(conf, database, self.cloud, MASTER_KEY, self.clock)
         for project_id, reference in ((PROJECT, 't1'), (OTHER_PROJECT, 't2')):
             number = f'00000000-0000-4000-8000-{reference:0>12}'
             made = Credential(number, project_id, TRUST, reference, 'u1', self.clock())
             with database.write() as c:
-                credentials.put(c, made, '', key)
+                credentials.put(c, made, '', MASTER_KEY)
 
     def check(self):
         self.duty.check(self.clock())
@@ -39,14 +38,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path, database):
-    return World(
-        SimpleNamespace(
-            credentials=SimpleNamespace(check_interval=HOUR),
-            secrets=SimpleNamespace(master_key_file=str(tmp_path / 'master.key')),
-        ),
-        database,
-    )
+def world(database):
+    return World(SimpleNamespace(credentials=SimpleNamespace(check_interval=HOUR)), database)
 
 
 def test_what_keystone_takes_is_usable_and_what_it_refuses_is_told_of(world):
