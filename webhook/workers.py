@@ -126,6 +126,10 @@ def _lacks(sock: socket.socket, begun: bytes) -> int:
     except OSError:
         return 0  # its thread finds out
     lacks = missing(begun + data)
+    if lacks:
+        # Makes room for what is waited for: of a full buffer the kernel says again and again that
+        # it can be read, and the rest never comes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2 * MOST)
     mark = len(data) + lacks if lacks else 1
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, mark)
     # The kernel waits for no more than fits into its buffer.

@@ -187,11 +187,19 @@ def test_a_body_of_100_mb_is_refused_and_takes_no_memory(running):
     assert running.beat().status_code == 202
 
 
-def test_a_413_comes_before_the_body_was_sent(running):
+@pytest.mark.parametrize(
+    'rest',
+    [
+        b'Content-Length: 104857600\r\n\r\n',
+        # More than the kernel keeps, unless it is asked to.
+        b'Transfer-Encoding: chunked\r\n\r\nfffff\r\n' + b' ' * workers.MOST,
+    ],
+    ids=['length', 'chunk'],
+)
+def test_a_413_comes_before_the_body_was_sent(running, rest):
     with socket.create_connection(('127.0.0.1', running.port), 30) as s:
-        head = 'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n'
-        s.sendall(head.encode())
-        assert b'413' in s.recv(4096).splitlines()[0]
+        s.sendall(b'POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\n' + rest)
+        assert b' 413 ' in s.makefile('rb').readline()
 
 
 def test_who_is_stopped_in_order_counts_as_deaf_at_once(running):
