@@ -19,7 +19,7 @@ PREPARE := $(BIN)/python -m tests.acceptance.prepare
 # devcloud; what stops or breaks a part that all need comes afterwards, alone.
 STAGES := unit functional acceptance disruptive
 unit_ARGS := -n auto tests/unit
-functional_ARGS := -n auto --dist loadfile tests/functional
+functional_ARGS := -n auto --dist worksteal tests/functional
 acceptance_ARGS := -n 3 --dist loadfile --no-loadscope-reorder -m 'not disruptive' tests/acceptance
 disruptive_ARGS := -m disruptive tests/acceptance
 
