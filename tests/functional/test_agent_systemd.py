@@ -4,6 +4,7 @@ systemd boots on top of this machine's files, which it cannot change: what it wr
 memory. It shares the network, so the agent finds the test's gateway on loopback.
 """
 
+import fcntl
 import os
 import pathlib
 import signal
@@ -110,8 +111,16 @@ def gateway() -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope='module')
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One guest at a time, of all processes that run tests: they would share their cgroups."""
+    with (tmp_path_factory.getbasetemp().parent / 'guest.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope='module')
 def guest(
-    built: Any, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
+    alone: None, built: Any, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:
     folder, content = tmp_path_factory.mktemp('guest'), tmp_path_factory.mktemp('content')
     for name, text in UNITS.items():
