@@ -71,6 +71,11 @@ def test_the_header_of_a_template_is_typed_as_it_stands(running, tmp_path):
     assert (alarm['server_id'], alarm['aodh_alarm_id']) == (SERVER_ID, OTHER_ID)
     asked = (tmp_path / 'typed').read_text().splitlines()
     (update,) = [line.split() for line in asked if line.startswith('stack update')]
+    assert [w for w in update if w.startswith('-')] == [
+        '--existing',
+        '--wait',
+        *['--parameter'] * 3,
+    ]
     given = dict(w.split('=', 1) for w in update if '=' in w)
     assert given['guest'] == resource_id(SERVER_ID)
     assert given['alarm_url'].startswith(f'{running.gunicorn.url}/v1/alarms/')
