@@ -1,5 +1,6 @@
 """Stacks with a server, a port and a volume, for the steps that go through Heat."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,16 +73,17 @@ steps:
 """
 
 
-def create(cloud: Devcloud, prefix: str = '') -> dict[str, Broken]:
-    """A stack for each case, its server enrolled under the case's policy, with data on its volume.
+def create(cloud: Devcloud, prefix: str = '', names: Collection[str] = CASES) -> dict[str, Broken]:
+    """A stack for each of these cases, its server enrolled under the case's policy.
 
-    Stack, policy and guest are called as the case is, after the prefix.
+    It has data on its volume. Stack, policy and guest are called as the case is, after the prefix.
     """
     made = {}
-    for name, case in CASES.items():
-        cloud.operator.save_policy(prefix + name, policy(prefix + name, case), operator=True)
+    for name in names:
+        text = policy(prefix + name, CASES[name])
+        cloud.operator.save_policy(prefix + name, text, operator=True)
         cloud.demo.orchestration.create_stack(name=prefix + name, template=TEMPLATE)
-    for name in CASES:
+    for name in names:
         stack = cloud.demo.orchestration.find_stack(prefix + name)
         cloud.demo.orchestration.wait_for_status(stack, 'CREATE_COMPLETE', wait=300)
         before = resources(cloud, prefix + name)
@@ -100,9 +102,9 @@ def panic(broken: dict[str, Broken]) -> None:
         one.guest.fault('panic', '--healed-by', 'nothing')
 
 
-def remove(cloud: Devcloud, prefix: str = '') -> None:
+def remove(cloud: Devcloud, prefix: str = '', names: Collection[str] = CASES) -> None:
     """Forget the guests, under whichever ids they go on, and delete the stacks."""
-    for name in CASES:
+    for name in names:
         for guest in cloud.api.guests():
             if guest['id'] == resources(cloud, prefix + name).get('server'):
                 Guest(cloud, guest['id'], prefix + name).forget()
@@ -124,6 +126,22 @@ def healed(cloud: Devcloud, one: Broken, seconds: float = 300) -> tuple[dict[str
     )
     ended = cloud.api.recovery(recovery_id)
     return ended, Guest(cloud, ended['recovery']['server_id'], one.guest.name)
+
+
+def prove(cloud: Devcloud, case: Case, one: Broken, guest: Guest) -> None:
+    """The new server is heard and has what the old one had, after one update of the stack."""
+    now = resources(cloud, guest.name)
+    assert guest.id == now['server'] != one.before['server']
+    for kept in case.kept:
+        assert now[kept] == one.before[kept]
+    if case.kept:
+        assert guest.addresses() == one.addresses
+        volume = wait(lambda: list((guest.folder() / 'volumes').iterdir()), 'the volume moved')
+        assert (volume[0] / 'marker').read_text() == MARKER
+    wait(lambda: guest.shown()['missed'] == 0, 'the new server is heard')
+    # One that is created anew has no update.
+    wanted = 1 if case.kept else 0
+    assert updates(cloud, guest.name) == wanted, 'neither lost nor repeated'
 
 
 def updates(cloud: Devcloud, name: str) -> int:
