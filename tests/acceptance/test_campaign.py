@@ -19,6 +19,8 @@ from tests.acceptance.devcloud import Devcloud, Guest
 from tests.acceptance.instance import Instance, instance
 from tests.functional import databases
 
+pytestmark = pytest.mark.disruptive
+
 BOUNDARIES = (
     'before-intent',
     'after-intent',
