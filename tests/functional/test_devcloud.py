@@ -6,6 +6,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,6 +29,13 @@ child.stdout.readline()
 open(sys.argv[1], 'w').write(str(child.pid))
 time.sleep(60)
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[pathlib.Path]:
+    """A folder with a shorter name than pytest's, for the sockets of a devcloud."""
+    with tempfile.TemporaryDirectory(prefix='aodh-ha-') as folder:
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture
