@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from aodh_ha.db import Database, migrate
 from aodh_ha.db.models import metadata
+from tests.waiting import wait_for
 
 ENGINES = ('sqlite', 'postgresql', 'mariadb')
 START_SECONDS = 60.0
@@ -50,6 +51,8 @@ class Server:
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
+            # On a busy machine the signal is sent long before it is obeyed.
+            wait_for(lambda: all(map(_is_stopped, stopped)), what='it hangs')
             yield
         finally:
             for pid in reversed(stopped):
@@ -102,6 +105,15 @@ def _tree(pid: int) -> list[int]:
     """A process and all below it; it comes first, so that a stopped one starts no more."""
     children = pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
     return [pid, *(each for child in children for each in _tree(int(child)))]
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether each of its threads has stopped, or is gone."""
+    try:
+        texts = [t.read_text() for t in pathlib.Path(f'/proc/{pid}/task').glob('*/stat')]
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # one just ended; the next look says
+    return all(text.rpartition(')')[2].split()[0] in 'TXZ' for text in texts)
 
 
 @contextlib.contextmanager
