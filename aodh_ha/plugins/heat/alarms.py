@@ -61,29 +61,19 @@ class _Alarm(base.AodhHAResource):
         self.become(json_snippet)
         return self.work(self._follow, self._register, self._carry)
 
-    def handle_delete(self) -> Work | None:
-        """See Resource; nothing of it is left in Aodh."""
-        return self.work(self._delete) if self.resource_id else None
-
     def handle_check(self) -> None:
         """See Resource."""
-        alarm = base.need(self._alarm(), f'the alarm {self.resource_id}')
+        alarm = base.need(self.alarm(), f'the alarm {self.resource_id}')
         if alarm['problem']:
             raise base.failure(f'the alarm {self.resource_id}: {alarm["problem"]}')
         base.need(carriers.find(self.plugin.aodh, alarm), 'its Aodh alarm')
 
     def _resolve_attribute(self, name: str) -> Any:
-        alarm = self._alarm() if self.resource_id else None
+        alarm = self.alarm()
         return alarm[name] if alarm else None
 
     def _show_resource(self) -> Any:
-        return self._alarm()
-
-    def _alarm(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.unless_gone(
-            lambda: self.client().alarm(self.resource_id)
-        )
-        return found
+        return self.alarm()
 
     @property
     def _server_id(self) -> str:
@@ -98,7 +88,7 @@ class _Alarm(base.AodhHAResource):
 
         Usually it is this guest's already: it followed when the guest did.
         """
-        alarm = self._alarm() if self.resource_id else None
+        alarm = self.alarm()
         if alarm and alarm['server_id'] != self._server_id:
             self._end(alarm)
             alarm = None
@@ -126,7 +116,8 @@ class _Alarm(base.AodhHAResource):
         return str(self.physical_resource_name())
 
     def _delete(self) -> None:
-        alarm = self._alarm()
+        """Nothing of it is left in Aodh."""
+        alarm = self.alarm()
         # Ours may be gone with its guest; what carried it is found by its name then.
         if alarm is None:
             alarm = {'id': self.resource_id, 'aodh_alarm_id': None}

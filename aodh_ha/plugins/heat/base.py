@@ -1,6 +1,7 @@
 """What our resource types have in common."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from heat.common import exception
 from heat.engine import constraints, resource
@@ -13,6 +14,8 @@ from aodh_ha.plugins.heat import bodies
 from aodh_ha.plugins.heat.client import CLIENT_NAME, GROUP, AodhHAClientPlugin
 from aodh_ha.plugins.heat.work import Step, Work
 from aodh_ha.rules.policy import NAME
+
+T = TypeVar('T')
 
 POLICY_CONSTRAINT = 'aodh_ha.policy'
 
@@ -94,6 +97,13 @@ class AodhHAResource(resource.Resource):
         """Take over what an update says."""
         self.properties = snippet.properties(self.properties_schema, self.context)
 
+    def handle_delete(self) -> Work | None:
+        """See Resource; of what was never made nothing is to be deleted."""
+        return self.work(self._delete) if self.resource_id else None
+
+    def _delete(self) -> None:
+        raise NotImplementedError
+
     def check_create_complete(self, work: Work) -> bool:
         """See Resource."""
         return _advance(work)
@@ -115,12 +125,18 @@ class AodhHAResource(resource.Resource):
             message=problem,
         )
 
-    def unless_gone(self, call: Any) -> Any:
+    def unless_gone(self, call: Callable[[], T]) -> T | None:
         """What a call returns; None when there is no such thing (any more)."""
-        found = None
+        found: T | None = None
         with self.plugin.ignore_not_found:
             found = call()
         return found
+
+    def alarm(self) -> dict[str, Any] | None:
+        """The alarm of ours that this resource has made; None when there is none (any more)."""
+        if not self.resource_id:
+            return None
+        return self.unless_gone(lambda: self.client().alarm(self.resource_id))
 
 
 def _advance(work: Work) -> bool:

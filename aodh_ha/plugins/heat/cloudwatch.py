@@ -118,10 +118,6 @@ class CloudWatchAlarm(base.AodhHAResource):
         self.become(json_snippet)
         return self.work(self._save)
 
-    def handle_delete(self) -> Work | None:
-        """See Resource; nothing of it is left in Aodh."""
-        return self.work(self._delete) if self.resource_id else None
-
     def handle_check(self) -> None:
         """See Resource."""
         watch = base.need(self._watch(), f'the watch {self.resource_id}')
@@ -134,17 +130,16 @@ class CloudWatchAlarm(base.AodhHAResource):
         return str(self.physical_resource_name_or_FnGetRefId())
 
     def _resolve_attribute(self, name: str) -> Any:
-        watch = self._watch() if self.resource_id else None
+        watch = self._watch()
         return watch[name] if watch else None
 
     def _show_resource(self) -> Any:
         return self._watch()
 
     def _watch(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.unless_gone(
-            lambda: self.client().watch(self.resource_id)
-        )
-        return found
+        if not self.resource_id:
+            return None
+        return self.unless_gone(lambda: self.client().watch(self.resource_id))
 
     def _save(self) -> None:
         name = str(self.physical_resource_name())
@@ -153,7 +148,7 @@ class CloudWatchAlarm(base.AodhHAResource):
             'stack_id': self.stack.root_stack_id(),
             'stack_name': self.stack.name,
         }
-        if self.resource_id and self._watch() is None:
+        if self._watch() is None:
             self.resource_id_set(None)  # somebody deleted it
         answer = self.client().save_watch(self.resource_id, **body)
         if self.resource_id is None:
@@ -163,6 +158,7 @@ class CloudWatchAlarm(base.AodhHAResource):
         carriers.carry(api, self.plugin.aodh, answer['watch'], answer['definition'] | more)
 
     def _delete(self) -> None:
+        """Nothing of it is left in Aodh."""
         watch = self._watch() or {'id': self.resource_id, 'aodh_alarm_id': None}
         name = str(self.physical_resource_name())
         api = _Watches(self.client())

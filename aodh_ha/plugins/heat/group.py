@@ -1,6 +1,7 @@
 """OS::AodhHA::Group."""
 
 import json
+from functools import partial
 from typing import Any
 
 from heat.engine import constraints
@@ -148,7 +149,7 @@ class Group(EnrollingResource):
         for stack_id in [*gone, *(rules if renewed else ())]:
             if stack_id in rules:
                 rule_id = rules.pop(stack_id)
-                self.unless_gone(lambda i=rule_id: self.client().delete_enrolment_rule(i))
+                self.unless_gone(partial(self.client().delete_enrolment_rule, rule_id))
                 self._keep(RULES, rules)
         for stack_id in wanted:
             if stack_id not in rules:

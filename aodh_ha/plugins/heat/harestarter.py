@@ -4,10 +4,10 @@ from typing import Any
 
 from heat.engine import support
 
-from aodh_ha.exceptions import NotFound
 from aodh_ha.plugins.heat import base
+from aodh_ha.plugins.heat.guests import EnrollingResource
 from aodh_ha.plugins.heat.work import Work
-from aodh_ha.rules.guest import ENROLLED, REFUSED
+from aodh_ha.rules.guest import REFUSED
 
 POLICY = 'restarter'
 """Of a guest that nobody else has enrolled: reboot, then rebuild, then replace."""
@@ -16,7 +16,7 @@ ENROLLED_BY_US, URL = 'enrolled', 'alarm_url'
 """What is kept with the resource."""
 
 
-class HARestarter(base.AodhHAResource):
+class HARestarter(EnrollingResource):
     """Recovers a server when an alarm calls its URL.
 
     By the recovery policy of the server's guest. A server that nobody has enrolled is enrolled
@@ -54,7 +54,7 @@ class HARestarter(base.AodhHAResource):
 
     def handle_check(self) -> None:
         """See Resource."""
-        base.need(self._alarm(), f'the restarter {self.resource_id}')
+        base.need(self.alarm(), f'the restarter {self.resource_id}')
 
     def get_reference_id(self) -> str:
         """See Resource."""
@@ -64,48 +64,31 @@ class HARestarter(base.AodhHAResource):
         return self.data().get(URL)
 
     def _show_resource(self) -> Any:
-        return self._alarm() if self.resource_id else None
+        return self.alarm()
 
     @property
     def _server_id(self) -> str:
         return str(self.properties[self.INSTANCE_ID]).lower()
 
-    def _alarm(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.unless_gone(
-            lambda: self.client().alarm(self.resource_id)
-        )
-        return found
-
-    def _guest(self, server_id: str) -> dict[str, Any] | None:
-        found = self.unless_gone(lambda: self.client().guest(server_id))
-        return None if found is None else dict(found['guest'])
-
     def _follow(self) -> None:
         """What was under the old server goes on under the new one, with a recovery that is under
         way; a worker that has replaced it may have seen to that already."""
-        alarm = self._alarm() if self.resource_id else None
+        alarm = self.alarm()
         if alarm and alarm['server_id'] != self._server_id:
-            old = alarm['server_id']
-            self.unless_gone(lambda: self.client().succeed_guest(old, self._server_id))
-            alarm = self._alarm()
+            self.succeed(alarm['server_id'], self._server_id)
+            alarm = self.alarm()
         if alarm is None:
             self.resource_id_set(None)
 
     def _enroll(self) -> None:
-        guest = self._guest(self._server_id)
+        guest = self.guest(self._server_id)
         if guest is None or guest['status'] == REFUSED:
             # Written first: what is enrolled twice is forgotten once.
             self.data_set(ENROLLED_BY_US, '1')
             self.client().enroll(self._server_id, policy=POLICY)
 
     def _settled(self) -> bool:
-        """A worker asks Nova, within about a second, whose server it is."""
-        guest = self._guest(self._server_id)
-        if guest is None:
-            raise NotFound(f'guest {self._server_id} was forgotten meanwhile')
-        if guest['status'] == REFUSED:
-            raise base.failure(f'{self.INSTANCE_ID}: {guest["status_reason"]}')
-        return bool(guest['status'] == ENROLLED)
+        return self.settled(self._server_id)
 
     def _register(self) -> None:
         if self.resource_id:
@@ -121,7 +104,7 @@ class HARestarter(base.AodhHAResource):
     def _forget(self) -> None:
         if not self.data().get(ENROLLED_BY_US):
             return
-        guest = self._guest(self._server_id)
+        guest = self.guest(self._server_id)
         # Who has given it another policy meanwhile, goes on with it.
         if guest and guest['policy'] == POLICY:
             self.unless_gone(lambda: self.client().forget_guest(self._server_id))

@@ -90,13 +90,6 @@ class GuestHeartbeat(EnrollingResource):
             steps += [lambda: self._go_on(old), self._heard]
         return self.work(*steps)
 
-    def handle_delete(self) -> Work | None:
-        """See Resource."""
-        if not self.resource_id:
-            return None
-        server_id = self.resource_id
-        return self.work(lambda: self.forget(server_id))
-
     def handle_check(self) -> None:
         """See Resource; whether it is heard is an alarm's to say, not Heat's."""
         guest = base.need(self.guest(self.resource_id), f'the guest {self.resource_id}')
@@ -137,6 +130,9 @@ class GuestHeartbeat(EnrollingResource):
     def _go_on(self, old: str) -> None:
         self.succeed(old, self._server_id)
         self.resource_id_set(self._server_id)
+
+    def _delete(self) -> None:
+        self.forget(self.resource_id)
 
     def _heard(self) -> bool:
         patience = bodies.seconds(self.properties[self.WAIT])

@@ -141,10 +141,6 @@ class RecoveryPolicy(base.AodhHAResource):
         self.become(json_snippet)
         return self.work(self._save)
 
-    def handle_delete(self) -> Work | None:
-        """See Resource; guests that are told of it get the standard policy then."""
-        return self.work(self._delete) if self.resource_id else None
-
     def handle_check(self) -> None:
         """See Resource."""
         found = self.unless_gone(lambda: self.client().policy(self.resource_id))
@@ -189,6 +185,7 @@ class RecoveryPolicy(base.AodhHAResource):
         self.resource_id_set(name)
 
     def _delete(self) -> None:
+        """Guests that are told of it get the standard policy then."""
         self.unless_gone(lambda: self.client().delete_policy(self.resource_id))
 
 
