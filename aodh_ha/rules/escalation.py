@@ -227,9 +227,25 @@ def _exhausted(
     if evidence.host_down and now - recovery.created_at < HOST_PATIENCE:
         host = evidence.server.host if evidence.server else ''
         return Wait(guards.RECHECK, f'its host {host} is down; the policy has no step left', 'host')
+    doubt = recovery.created_at + guards.HOST_DOUBT - now
+    if doubt > 0 and not evidence.host_down and _left_for_a_dead_host(recovery, history):
+        return Wait(
+            min(doubt, guards.BUSY_RECHECK),
+            'no step is left but for a dead host: Nova may find it down yet',
+            'host',
+        )
     if not tried:
         return Finish(FAILED, 'no step of the policy is of use here')
     return Finish(FAILED, f'every step was tried without a heartbeat: {tried}')
+
+
+def _left_for_a_dead_host(recovery: Recovery, history: Sequence[Attempt]) -> bool:
+    """Whether a step is still to come that is only taken when the host is down."""
+    reached = max((a.step for a in history), default=-1)
+    return any(
+        s.action == 'server.evacuate' or s.applies == HOST_DOWN
+        for s in recovery.policy.steps[reached + 1 :]
+    )
 
 
 def _why(evidence: Evidence, history: Sequence[Attempt]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from aodh_ha.rules import escalation
+from aodh_ha.rules import escalation, guards
 from aodh_ha.rules.evidence import Activity, Host, Incident, InstanceAction, Past
 from aodh_ha.rules.heartbeat import Service
 from aodh_ha.rules.policy import ACTIONS, DEAD_HOST, Step
@@ -347,8 +347,29 @@ def test_nothing_leaves_a_dead_host_that_is_not_fenced(action):
 
 
 def test_a_server_on_a_live_host_is_never_evacuated():
-    found = first('server.evacuate', on(ALIVE), when='always')
+    late = T + guards.HOST_DOUBT
+    found = first('server.evacuate', on(ALIVE), now=late, when='always')
     assert found == Finish(FAILED, 'no step of the policy is of use here')
+
+
+def test_a_step_for_a_dead_host_is_waited_for_until_nova_can_know():
+    """One guest alone on its host is missed before Nova misses the host."""
+    ladder = (samples.LADDER.steps[HARD], Step('server.evacuate'))
+    policy = samples.policy(steps=ladder, preserve=frozenset())
+    tried = [attempt(0, UNVERIFIED, T)]
+    early, late = T + guards.HOST_DOUBT - 1, T + guards.HOST_DOUBT
+    found = decide(tried, evidence=on(ALIVE), now=early, policy=policy)
+    assert (found.guard, found.seconds) == ('host', 1.0)
+    assert isinstance(decide(tried, evidence=on(FENCED), now=early, policy=policy), Act)
+    assert decide(tried, evidence=on(ALIVE), now=late, policy=policy).status == FAILED
+    # Whose policy has none, or has tried it, is not kept waiting.
+    assert decide(tried, evidence=on(ALIVE), now=early, policy=policy_of(HARD)).status == FAILED
+    tried.append(attempt(1, UNVERIFIED, T))
+    assert decide(tried, evidence=on(ALIVE), now=early, policy=policy).status == FAILED
+
+
+def policy_of(step):
+    return samples.policy(steps=(samples.LADDER.steps[step],), preserve=frozenset())
 
 
 @pytest.mark.parametrize('action', [a for a in ACTIONS if ACTIONS[a].in_stack])
