@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from aodh_ha.db import Database, attempts, gateways, guests, queue
 from aodh_ha.exceptions import ActionRefused, CloudAway, LeaseLost, NotFound
+from aodh_ha.recovery import doing, ending, following, holding, incident
 from aodh_ha.recovery import evidence as evidence_of
-from aodh_ha.recovery import holding, incident
 from aodh_ha.recovery.actions.base import Runner
 from aodh_ha.recovery.cloud import Cloud
-from aodh_ha.recovery.doing import AWAY, SETTLE, Doing, Pause, Settings
 from aodh_ha.recovery.evidence import Taken
 from aodh_ha.recovery.hooks import HookResult
+from aodh_ha.recovery.means import Means, Settings
+from aodh_ha.recovery.telling import tell
+from aodh_ha.recovery.waiting import AWAY, Pause, wait
 from aodh_ha.rules import escalation, gateway, guards, preservation
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
@@ -44,7 +46,7 @@ from aodh_ha.rules.recovery import (
     Wait,
 )
 
-__all__ = ['SETTLE', 'Engine', 'Pause', 'Settings']
+__all__ = ['Engine', 'Pause', 'Settings']
 
 LOG = logging.getLogger(__name__)
 
@@ -71,14 +73,8 @@ class Engine:
         at: Callable[[str, str], object] = lambda boundary, recovery_id: None,
     ) -> None:
         """``at`` is called at each boundary that a crash may fall on, for tests of crashes."""
-        self._database = database
-        self._cloud = cloud
-        self._clock = clock
-        self._hooks: Runner = hooks or NoHooks()
-        self._settings = settings or Settings()
-        self._at = at
+        self._means = Means(database, cloud, clock, hooks or NoHooks(), settings or Settings(), at)
         self._surveys = evidence_of.Surveys()
-        self._doing = Doing(database, cloud, clock, self._hooks, self._settings, at)
 
     def advance(self, recovery: Recovery) -> Pause | None:
         """One decision about a recovery that this worker has claimed.
@@ -90,11 +86,12 @@ class Engine:
             return self._advance(recovery)
         except CloudAway as e:
             LOG.warning('recovery %s waits: %s', recovery.id, e.detail)
-            return self._doing.wait(recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
+            return wait(self._means, recovery, Wait(AWAY, f'waiting: {e.detail}', 'cloud'))
 
     def _advance(self, claimed: Recovery) -> Pause | None:
-        now = self._clock()
-        with self._database.read() as connection:
+        means = self._means
+        now = means.clock()
+        with means.database.read() as connection:
             recovery = queue.get(connection, claimed.id)
             if (recovery.fence, recovery.status) != (claimed.fence, RUNNING):
                 raise LeaseLost(f'recovery {claimed.id} was taken over or ended')
@@ -110,77 +107,78 @@ class Engine:
             return self._finish(recovery, None, LEFT_ALONE, 'the guest was forgotten')
         pending = next((a for a in history if a.status == INTENDED), None)
         if pending:
-            return self._doing.observe(recovery, guest, pending)
+            return doing.observe(means, recovery, guest, pending)
         decision = escalation.decide(recovery, history, guest, None, now, listening)
         waiting = next((a for a in history if a.status == SENT), None)
         if waiting:
-            self._at('verifying', recovery.id)
+            means.at('verifying', recovery.id)
         if waiting and isinstance(decision, Wait):
-            if self._doing.moved(recovery, guest, waiting):
+            if following.moved(means, recovery, guest, waiting):
                 return Pause(0, True, 'the guest goes on in another server')
-            decision = self._doing.follow(recovery, guest, waiting) or decision
-            if isinstance(decision, Wait) and not decision.guard and self._doing.long(waiting):
+            decision = following.look(means, recovery, guest, waiting) or decision
+            slow = following.long(waiting, means.clock())
+            if slow and isinstance(decision, Wait) and not decision.guard:
                 # It takes its time: the slot is for others meanwhile.
                 decision = replace(decision, seconds=max(decision.seconds, AWAY))
         if not isinstance(decision, NeedEvidence):
             return self._carry_out(recovery, guest, decision)
         if listening is None:
             deaf = 'no gateway listens: nothing is done while deaf'
-            return self._doing.wait(recovery, Wait(AWAY, deaf, 'deaf'))
-        storm = evidence_of.stricter(self._settings.storm, recovery.policy)
+            return wait(means, recovery, Wait(AWAY, deaf, 'deaf'))
+        storm = evidence_of.stricter(means.settings.storm, recovery.policy)
         still = holding.still(
-            self._database, recovery, guest, now, self._surveys, storm, self._settings.limits
+            means.database, recovery, guest, now, self._surveys, storm, means.settings.limits
         )
         if still:
-            return self._doing.wait(recovery, still, guest)
+            return wait(means, recovery, still, guest)
         taken = evidence_of.take(
-            self._cloud, self._database, guest, listening, now, storm, self._surveys, self._clock
+            means.cloud, means.database, guest, listening, now, storm, self._surveys, means.clock
         )
-        recovery, taken = incident.join(self._database, recovery, taken, self._clock())
+        recovery, taken = incident.join(means.database, recovery, taken, means.clock())
         return self._decide(recovery, history, guest, taken)
 
     def _policy(self, recovery: Recovery) -> Policy:
         """The recovery's, made a dry run where the operator wants all of them to be."""
         policy = recovery.policy
-        return replace(policy, dry_run=policy.dry_run or self._settings.dry_run)
+        return replace(policy, dry_run=policy.dry_run or self._means.settings.dry_run)
 
     def _decide(
         self, recovery: Recovery, history: list[Attempt], guest: Guest, taken: Taken
     ) -> Pause | None:
         """With evidence; more of it is taken as the step that is due asks for it."""
-        evidence = taken.evidence
-        now, since = self._clock(), evidence.listening_since
+        means, evidence = self._means, taken.evidence
+        now, since = means.clock(), evidence.listening_since
         decision = escalation.decide(recovery, history, guest, evidence, now, since)
         if isinstance(decision, Finish) and evidence.server is None:
             decision = self._gone(recovery, history) or decision
         if isinstance(decision, Act | Refuse) and not evidence.others:
             step = recovery.policy.steps[decision.step]
             more = evidence_of.neighbours(
-                self._cloud, self._database, evidence, step, self._clock()
+                means.cloud, means.database, evidence, step, means.clock()
             )
             if more.others:
                 return self._decide(recovery, history, guest, replace(taken, evidence=more))
         if isinstance(decision, Fence) and recovery.policy.dry_run and evidence.incident:
-            fenced = replace(evidence.incident, fenced_at=self._clock())
+            fenced = replace(evidence.incident, fenced_at=means.clock())
             seen = replace(evidence, incident=fenced)
             return self._decide(recovery, history, guest, replace(taken, evidence=seen))
         if isinstance(decision, Act | Refuse) and taken.away:
             step = recovery.policy.steps[decision.step]
             if isinstance(decision, Refuse) or step.action in preservation.ENDANGERED:
                 # What it has is not known now, but will be: that is no reason for a harsher step.
-                return self._doing.wait(recovery, Wait(AWAY, f'waiting: {taken.away}', 'cloud'))
+                return wait(means, recovery, Wait(AWAY, f'waiting: {taken.away}', 'cloud'))
         if isinstance(decision, Wait) and decision.guard == 'storm':
-            incident.storm(self._database, recovery, evidence, self._clock())
+            incident.storm(means.database, recovery, evidence, means.clock())
         if isinstance(decision, Act):
             beyond = self._beyond(recovery, decision)
             if beyond:
-                return self._doing.refuse(recovery, beyond, evidence)
-            return self._doing.act(recovery, guest, decision, evidence)
+                return doing.refuse(means, recovery, beyond, evidence)
+            return doing.act(means, recovery, guest, decision, evidence)
         return self._carry_out(recovery, guest, decision, evidence)
 
     def _beyond(self, recovery: Recovery, decision: Act) -> Refuse | None:
         """A step that the operator does not allow any more: the policy was saved when he did."""
-        step, allowed = recovery.policy.steps[decision.step], self._settings.allowed
+        step, allowed = recovery.policy.steps[decision.step], self._means.settings.allowed
         if not recovery.policy.own or allowed is None:
             return None
         if step.action in allowed and not step.kind.operator_only:
@@ -204,19 +202,19 @@ class Engine:
         decision: Decision,
         evidence: Evidence | None = None,
     ) -> Pause | None:
-        now = self._clock()
+        now = self._means.clock()
         match decision:
             case Finish(status, reason):
                 return self._finish(recovery, guest, status, reason)
             case Wait():
-                return self._doing.wait(recovery, decision, guest)
+                return wait(self._means, recovery, decision, guest)
             case Heard(attempt):
-                self._database.run(lambda c: attempts.heard(c, recovery, attempt, now))
+                self._means.database.run(lambda c: attempts.heard(c, recovery, attempt, now))
                 return Pause(0, True, 'heard; it must stay well')
-            case Conclude(attempt, status, reason):
-                return self._doing.end(recovery, guest, attempt, status, reason)
+            case Conclude():
+                return ending.end(self._means, recovery, guest, decision)
             case Refuse():
-                return self._doing.refuse(recovery, decision, evidence)
+                return doing.refuse(self._means, recovery, decision, evidence)
             case Fence() if evidence and evidence.incident:
                 return self._fence(recovery, guest, decision, evidence)
         raise AssertionError(f'no decision: {decision}')
@@ -224,27 +222,28 @@ class Engine:
     def _fence(
         self, recovery: Recovery, guest: Guest, decision: Fence, evidence: Evidence
     ) -> Pause:
+        means = self._means
         why = incident.fence(
-            self._database, self._hooks, recovery, evidence, decision.hook, self._clock
+            means.database, means.hooks, recovery, evidence, decision.hook, means.clock
         )
         if not why:
             return Pause(0, True, decision.reason)
         under_way = why == incident.UNDER_WAY
         seconds = guards.UNHEARD_RECHECK if under_way else guards.RECHECK
-        wait = Wait(seconds, f'{decision.host} is not fenced: {why}', 'fencing')
-        return self._doing.wait(recovery, wait, guest, quiet=under_way)
+        held = Wait(seconds, f'{decision.host} is not fenced: {why}', 'fencing')
+        return wait(means, recovery, held, guest, quiet=under_way)
 
     def _finish(
         self, recovery: Recovery, guest: Guest | None, status: str, reason: str
     ) -> Pause | None:
-        now = self._clock()
+        now = self._means.clock()
         LOG.info('recovery %s of %s: %s: %s', recovery.id, recovery.server_id, status, reason)
 
         def work(connection: sa.Connection) -> None:
             queue.finish(connection, recovery, now, status, reason)
             if status == FAILED:
-                self._doing.tell(connection, recovery, guest, 'exhausted', reason)
+                tell(connection, recovery, now, guest, 'exhausted', reason)
 
-        self._at('before-finish', recovery.id)
-        self._database.run(work)
+        self._means.at('before-finish', recovery.id)
+        self._means.database.run(work)
         return None

@@ -10,13 +10,15 @@ import sqlalchemy as sa
 
 from aodh_ha.db import Database, admission, incidents, silences
 from aodh_ha.recovery import evidence, turns
-from aodh_ha.recovery.doing import BUDGET_RECHECK
 from aodh_ha.recovery.evidence import Surveys
 from aodh_ha.rules import guards
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Evidence
 from aodh_ha.rules.guest import Guest
 from aodh_ha.rules.recovery import Recovery, Wait
+
+BUDGET_RECHECK = 5.0
+"""Seconds until a recovery asks the budget again."""
 
 
 def still(

@@ -4,7 +4,8 @@ import pytest
 
 from aodh_ha.db import guests, queue
 from aodh_ha.exceptions import LeaseLost
-from aodh_ha.recovery.engine import SETTLE, Engine
+from aodh_ha.recovery.doing import SETTLE
+from aodh_ha.recovery.engine import Engine
 from aodh_ha.rules.recovery import FAILED, INTENDED, LEFT_ALONE, RECOVERED, RUNNING, SENT
 from aodh_ha.testing import DONE, DROPPED
 from tests.samples import OTHER_PROJECT, SERVER_ID

@@ -6,8 +6,9 @@ import pytest
 
 from aodh_ha.db import incidents, orders, queue, silences
 from aodh_ha.exceptions import CloudAway, NotNow
-from aodh_ha.recovery.doing import AWAY, LONG
 from aodh_ha.recovery.evidence import Settings as Storms
+from aodh_ha.recovery.following import LONG
+from aodh_ha.recovery.waiting import AWAY
 from aodh_ha.rules.budget import Limits
 from aodh_ha.rules.evidence import Activity, Silence
 from aodh_ha.rules.holdings import Holdings, Port, Volume
