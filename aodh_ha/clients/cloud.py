@@ -19,7 +19,17 @@ from aodh_ha.clients.session import service_session, with_timeout
 from aodh_ha.clients.tenants import Tenants
 from aodh_ha.exceptions import ActionRefused, AodhHAError, CloudAway, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
-from aodh_ha.rules.holdings import HEAT, IMAGE, USER, VOLUME, Holdings, Member, StackEvent, Volume
+from aodh_ha.rules.holdings import (
+    HEAT,
+    IMAGE,
+    USER,
+    VOLUME,
+    Holdings,
+    Mark,
+    Member,
+    StackEvent,
+    Volume,
+)
 from aodh_ha.rules.rights import NO_CREATION, OURS, Rights
 
 LOG = logging.getLogger(__name__)
@@ -99,6 +109,10 @@ class OpenStack(Nova):
         """See Cloud."""
         return self._heat.events(member, now)
 
+    def marked(self, member: Member) -> list[Mark]:
+        """See Cloud."""
+        return self._heat.marked(member)
+
     def servers_in(self, stack_id: str) -> frozenset[str]:
         """See Cloud."""
         return self._heat.servers_in(stack_id)
@@ -142,7 +156,7 @@ class OpenStack(Nova):
 
     def rebuild_stack(self, member: Member) -> str | None:
         """See Cloud."""
-        return self._replace(member, None, 'aodh-ha replaces every server of the stack')
+        return self._replace(member, None, 'every server of the stack is replaced')
 
     def _replace(self, member: Member, names: list[str] | None, reason: str) -> str | None:
         """Replace, also those that cannot let go of their ports themselves.
@@ -200,6 +214,10 @@ class OpenStack(Nova):
             # deletes the stack, and answers 500 when it is to create it.
             raise ActionRefused(NO_CREATION.format(self._rights.name))
         return self._heat.recreate(member, definition)
+
+    def unmark(self, member: Member, mark: Mark, reason: str) -> None:
+        """See Cloud."""
+        self._heat.unmark(member, mark, reason)
 
     def cancel_stack(self, member: Member) -> None:
         """See Cloud."""

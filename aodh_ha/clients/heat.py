@@ -31,7 +31,7 @@ from aodh_ha.exceptions import (
     NotNow,
 )
 from aodh_ha.rules.evidence import Server
-from aodh_ha.rules.holdings import Member, StackEvent
+from aodh_ha.rules.holdings import MARKED_BY_US, Mark, Member, StackEvent
 
 # No request is logged, not even for debugging: templates and parameters have passwords.
 _QUIET = logging.getLogger(f'{__name__}.requests')
@@ -43,7 +43,9 @@ KEPT = 60.0
 MOST = 100_000
 """Entries of what is remembered; beyond them it is looked up anew."""
 
-MARKED = 'CHECK_FAILED'
+REFUSED = f'{MARKED_BY_US}Heat refused the update'
+LEFT = f'{MARKED_BY_US}another recovery had left it marked'
+"""Why marks are taken back."""
 
 DEPTH = 10
 """Of nesting; Heat cuts it to what it allows."""
@@ -137,6 +139,15 @@ class Heat:
             known = self._ids = (state, tree.ids)
         return known[1]
 
+    def marked(self, member: Member) -> list[Mark]:
+        """See Cloud."""
+        try:
+            tree = read(lambda: self._tree(f'{member.root_name}/{member.root_id}'))
+        except NotFound:
+            return []
+        ours = (r for r in tree.resources if r.marked_by_us)
+        return [Mark(r.path, r.stack, r.name, r.reason) for r in ours]
+
     def definition(self, member: Member) -> dict[str, Any]:
         """See Cloud.stack_definition."""
         stacks, which = self._reader.stacks, f'{member.root_name}/{member.root_id}'
@@ -181,24 +192,31 @@ class Heat:
         """Have these servers of the root stack replaced; None: every one."""
         which = f'{member.root_name}/{member.root_id}'
         client = self._acting(member.project_id)
-        wanted = before(lambda: self._wanted(client, which, member, names))
+        wanted, stale = before(lambda: self._wanted(client, which, member, names))
+        # What others have marked is replaced, too, and theirs if it is not.
+        mine = [s for s in wanted if not s.marked or s.marked_by_us]
         try:
-            for server in wanted:
-                self._mark(client, server, True, reason)
+            for server in stale:
+                self._mark(client, server.stack, server.name, False, LEFT)
+            for server in mine:
+                self._mark(client, server.stack, server.name, True, MARKED_BY_US + reason)
             # Not stacks.update(): it keeps the answer, which has the request id, to itself.
             answer = act(lambda: client.http_client.patch(f'/stacks/{which}', data={}))
         except (ActionRefused, NotNow):
             # Left marked, they would be replaced by whatever update their owner makes next.
-            for server in wanted:
-                if server.status != MARKED:
-                    with contextlib.suppress(AodhHAError):
-                        self._mark(client, server, False, 'Heat refused the update')
+            for server in mine:
+                with contextlib.suppress(AodhHAError):
+                    self._mark(client, server.stack, server.name, False, REFUSED)
             raise
         return request_id(answer)
 
-    def _mark(self, client: Any, server: Resource, unhealthy: bool, reason: str) -> None:
-        mark = client.resources.mark_unhealthy
-        act(partial(mark, server.stack, server.name, unhealthy, reason))
+    def unmark(self, member: Member, mark: Mark, reason: str) -> None:
+        """See Cloud."""
+        client = self._acting(member.project_id)
+        self._mark(client, mark.stack, mark.name, False, MARKED_BY_US + reason)
+
+    def _mark(self, client: Any, stack: str, name: str, unhealthy: bool, reason: str) -> None:
+        act(partial(client.resources.mark_unhealthy, stack, name, unhealthy, reason))
 
     def cancel(self, member: Member) -> None:
         """See Cloud.cancel_stack."""
@@ -331,7 +349,8 @@ class Heat:
 
     def _wanted(
         self, client: Any, which: str, member: Member, names: list[str] | None
-    ) -> list[Resource]:
+    ) -> tuple[list[Resource], list[Resource]]:
+        """Those to be replaced, and those that were to be once, and are still marked for it."""
         root = client.stacks.get(which, resolve_outputs=False)
         if root.stack_status.endswith('IN_PROGRESS'):
             # Heat would take a second update during the first, and mix them up.
@@ -344,4 +363,6 @@ class Heat:
             raise ActionRefused(
                 f'the stack {root.stack_name} has no server {", ".join(unknown)}'.rstrip()
             )
-        return [s for path, s in servers.items() if names is None or path in names]
+        wanted = [s for path, s in servers.items() if names is None or path in names]
+        stale = [r for r in tree.resources if r.marked_by_us and r not in wanted]
+        return wanted, stale

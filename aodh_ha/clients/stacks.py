@@ -1,14 +1,17 @@
 """What Heat shows of a stack, in this project's words: pure, nothing is asked here."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from aodh_ha.rules.holdings import StackEvent
+from aodh_ha.rules.holdings import MARKED_BY_US, StackEvent
 
 SERVER_TYPES = frozenset({'OS::Nova::Server', 'AWS::EC2::Instance', 'OS::Heat::ScaledResource'})
 """The last: what members of ``AWS::AutoScaling::AutoScalingGroup`` and ``OS::Heat::InstanceGroup``
 are called, always servers."""
+
+MARKED = 'CHECK_FAILED'
+"""What Heat shows of a resource that was marked unhealthy, or that its own check found so."""
 
 HIDDEN = '******'
 """What Heat shows instead of a hidden parameter's value."""
@@ -26,6 +29,18 @@ class Resource:
     status: str
     stack: str
     """``name/id`` of the stack that has it, which may be a nested one."""
+    reason: str = ''
+    """Why it has its status."""
+
+    @property
+    def marked(self) -> bool:
+        """Whether the next update replaces it, whoever wanted that."""
+        return self.status == MARKED
+
+    @property
+    def marked_by_us(self) -> bool:
+        """Whether it is we who wanted that."""
+        return self.marked and self.reason.startswith(MARKED_BY_US)
 
     @property
     def ours(self) -> bool:
@@ -44,7 +59,7 @@ class Tree:
         """From Heat's list with ``nested_depth``."""
         raw = [
             Resource('', r['resource_name'], r['resource_type'], r['physical_resource_id'] or '',
-                     r['resource_status'], _stack(r))
+                     r['resource_status'], _stack(r), r.get('resource_status_reason') or '')
             for r in listed
         ]  # fmt: skip
         # A nested stack is the physical resource of the one above it.
@@ -56,9 +71,7 @@ class Tree:
                 return resource.name
             return f'{path(parent, depth + 1)}/{resource.name}'
 
-        return cls(
-            tuple(Resource(path(r), r.name, r.type, r.physical_id, r.status, r.stack) for r in raw)
-        )
+        return cls(tuple(replace(r, path=path(r)) for r in raw))
 
     @property
     def ids(self) -> frozenset[str]:

@@ -1,10 +1,10 @@
-"""Tokens that callbacks of Aodh brought, kept sealed while the recovery that they are for lasts."""
+"""Tokens that callbacks of Aodh brought, kept sealed while what they are for lasts."""
 
 import sqlalchemy as sa
 
 from aodh_ha.db import sealing
+from aodh_ha.db.models import attempts, marks, recoveries
 from aodh_ha.db.models import callback_tokens as table
-from aodh_ha.db.models import recoveries
 from aodh_ha.rules.rights import TOKEN, Rights
 
 PURPOSE = 'token of a callback'
@@ -47,5 +47,15 @@ def rights(
 
 
 def forget(connection: sa.Connection, recovery_id: str) -> None:
-    """The recovery has ended: what it was for is over."""
-    connection.execute(table.delete().where(table.c.recovery_id == recovery_id))
+    """The recovery has ended: what it was for is over.
+
+    Not while marks of it may be left in Heat, which are taken back with the same rights.
+    """
+    mine = table.c.recovery_id == recovery_id
+    connection.execute(table.delete().where(mine, done_with()))
+
+
+def done_with() -> sa.ColumnElement[bool]:
+    """Of tokens: that nothing is to be taken back with them."""
+    of_attempt = attempts.c.id == marks.c.attempt_id
+    return table.c.recovery_id.not_in(sa.select(attempts.c.recovery_id).join(marks, of_attempt))

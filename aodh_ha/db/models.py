@@ -413,6 +413,21 @@ definitions = sa.Table(
     **MARIADB,
 )
 
+# Attempts that have Heat mark servers unhealthy, recorded before; gone once no mark is left.
+marks = sa.Table(
+    'marks',
+    metadata,
+    sa.Column('attempt_id', UUID, primary_key=True),
+    sa.Column('root_id', UUID, nullable=False, index=True),
+    sa.Column('created_at', TIME, nullable=False),
+    # Not looked at before then.
+    sa.Column('not_before', TIME, nullable=False),
+    sa.Column('tries', sa.Integer, nullable=False),
+    # A person knows.
+    sa.Column('told', sa.Boolean, nullable=False),
+    **MARIADB,
+)
+
 # One row, written by whoever admits a recovery: so budgets are counted by one at a time.
 admissions = sa.Table(
     'admissions',

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aodh_ha.db import callback_tokens as tokens
 from aodh_ha.db import models
 from aodh_ha.db.database import rowcount
 
@@ -20,7 +21,9 @@ def recoveries(connection: sa.Connection, before: float, limit: int = BATCH // 4
     tried = connection.execute(
         sa.select(models.attempts.c.id).where(models.attempts.c.recovery_id.in_(ids))
     ).scalars()
-    _delete(connection, models.definitions.c.attempt_id, list(tried))
+    attempts = list(tried)
+    for of_attempt in (models.definitions.c.attempt_id, models.marks.c.attempt_id):
+        _delete(connection, of_attempt, attempts)
     for column in (
         models.attempts.c.recovery_id,
         models.events.c.recovery_id,
@@ -78,7 +81,8 @@ def callback_tokens(connection: sa.Connection) -> int:
     """Tokens of callbacks whose recovery has ended."""
     table, of = models.callback_tokens, models.recoveries
     active = sa.select(of.c.id).where(of.c.active_key.is_not(None))
-    return rowcount(connection.execute(table.delete().where(table.c.recovery_id.not_in(active))))
+    ended = sa.and_(table.c.recovery_id.not_in(active), tokens.done_with())
+    return rowcount(connection.execute(table.delete().where(ended)))
 
 
 def _old(

@@ -18,6 +18,7 @@ from aodh_ha.reconciler.credentials import CHECK, Credentials
 from aodh_ha.reconciler.enrolling import Enrolling
 from aodh_ha.reconciler.housekeeping import Housekeeping
 from aodh_ha.reconciler.incidents import Incidents
+from aodh_ha.reconciler.marks import Marks
 from aodh_ha.reconciler.watching import Watching
 from aodh_ha.reconciler.whereabouts import Whereabouts
 from aodh_ha.recovery.cloud import Cloud
@@ -47,6 +48,7 @@ def duties(
         Duty('incidents', often, Incidents(conf, database, cloud).reconcile),
         Duty('enrolment_rules', every, Enrolling(conf, database, cloud, master_key, clock).look),
         Duty('service_failures', often, _service_failures(conf, database)),
+        Duty('marks', often, Marks(conf, database, cloud, master_key, clock).take_back),
         Duty('credentials', CHECK, Credentials(conf, database, cloud, master_key, clock).check),
         Duty('housekeeping', HOUSEKEEPING, Housekeeping(conf, database).prune),
     ]

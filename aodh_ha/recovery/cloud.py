@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aodh_ha.rules.evidence import Activity, Host, InstanceAction, Server
-from aodh_ha.rules.holdings import Holdings, Member, StackEvent
+from aodh_ha.rules.holdings import Holdings, Mark, Member, StackEvent
 from aodh_ha.rules.rights import Rights
 
 
@@ -74,6 +74,10 @@ class Cloud(Protocol):
         ``member`` was read; hundreds at most. ``now`` is what stack_member_again() gave for it:
         of a stack that was recreated, all since that."""
 
+    def marked(self, member: Member) -> list[Mark]:
+        """What of the member's root stack replace() has marked, and no update has replaced; none
+        where there is no such stack. Marks of others, such as persons, are not told."""
+
     def holdings(self, server: Server, member: Member | None) -> Holdings:
         """What a server has besides itself."""
 
@@ -135,10 +139,18 @@ class Cloud(Protocol):
         """Have Heat replace the servers of these resource names of the member's root stack.
 
         Each is marked unhealthy, nothing else ever is, and the root stack is updated with what
-        it has. ``names`` are as in Member.siblings, ``group/0/db`` in a nested stack; an unknown
-        one is refused. The new servers have new ids, under the same names. May be called again
-        after it broke off. Returns Heat's request id of the update. Servers on a dead host are in
-        ERROR afterwards, and delete_replaced() is needed for all that are.
+        it has. What an earlier call left marked besides is not replaced: its mark is taken back.
+        So are those of this call where Heat refuses the update, as far as it lets us. ``names``
+        are as in Member.siblings, ``group/0/db`` in a nested stack; an unknown one is refused.
+        The new servers have new ids, under the same names. May be called again after it broke
+        off. Returns Heat's request id of the update. Servers on a dead host are in ERROR
+        afterwards, and delete_replaced() is needed for all that are.
+        """
+
+    def unmark(self, member: Member, mark: Mark, reason: str) -> None:
+        """Take back a mark that marked() told: no update replaces it for that any more.
+
+        Nothing where it is not marked any more. NotNow while Heat is at work on the resource.
         """
 
     def delete_replaced(self, member: Member, names: list[str]) -> None:

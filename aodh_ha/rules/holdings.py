@@ -92,6 +92,29 @@ class Member:
         return self.status.endswith('IN_PROGRESS')
 
 
+MARKED_BY_US = 'aodh-ha: '
+"""What the reason of each mark of ours begins with; marks of others are none of our business."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """That Heat was told by us that a server is unhealthy: the stack's next update replaces it."""
+
+    path: str
+    """As in Member.siblings, ``group/0/db`` in a nested stack."""
+    stack: str
+    """``name/id`` of the stack that has it, which may be a nested one."""
+    name: str
+    """Of the resource in that stack."""
+    reason: str
+
+    @property
+    def reset(self) -> str:
+        """What a person types to take it back."""
+        stack_id = self.stack.rpartition('/')[2]
+        return f'openstack stack resource mark unhealthy --reset {stack_id} {self.name}'
+
+
 @dataclass(frozen=True)
 class StackEvent:
     """What Heat noted about a resource of a stack, or about the stack itself."""

@@ -8,7 +8,15 @@ from typing import Any
 
 from aodh_ha.exceptions import ActionRefused, AodhHAError, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, Server
-from aodh_ha.rules.holdings import IMAGE, VOLUME, Holdings, Member, StackEvent
+from aodh_ha.rules.holdings import (
+    IMAGE,
+    MARKED_BY_US,
+    VOLUME,
+    Holdings,
+    Mark,
+    Member,
+    StackEvent,
+)
 from aodh_ha.testing.nova import FakeNova
 
 
@@ -19,8 +27,9 @@ class FakeCloud(FakeNova):
     ``lose_answer``: DONE or DROPPED; the next actions raise OutcomeUnknown after, or without,
     being taken. ``refuse``: actions by their name in a policy (``server.reboot soft``), in
     Nova's log (``reboot``) or in the contract (``rebuild_stack``) that raise ActionRefused with
-    this text. ``on_action`` is called with each action that was taken: let the guest come back
-    there. Whatever takes a real cloud some seconds is done at once here; ``stack_takes`` lets
+    this text; ``update`` is a Heat that takes the marks of a replacement, and refuses its update.
+    ``on_action`` is called with each action that was taken: let the guest come back there.
+    Whatever takes a real cloud some seconds is done at once here; ``stack_takes`` lets
     Heat stay at work until ``finish_stack``.
     """
 
@@ -33,6 +42,10 @@ class FakeCloud(FakeNova):
         self.stack_takes = False
         self._stuck: dict[str, set[str]] = {}
         """Servers in ERROR that Heat tries to replace, by the root stack's id."""
+        self.marks: dict[str, dict[str, str]] = {}
+        """Why resources are marked unhealthy, by the root stack's id and their names."""
+        self.on_mark: Callable[[Member], object] = lambda stack: None
+        """Called once Heat has the marks of a replacement, and not yet the update."""
         self.events: dict[str, list[StackEvent]] = {}
         """What Heat noted, by the root stack's id, oldest first."""
         self.activities: dict[str, Activity] = {}
@@ -62,6 +75,14 @@ class FakeCloud(FakeNova):
         action = self.stacks[root_id].status.split('_')[0]
         self._stack_event(root_id, status=f'{action}_{status}')
 
+    def mark(self, root_id: str, resource: str, reason: str) -> None:
+        """Somebody marks a resource unhealthy; we, where the reason is as ours are."""
+        self.marks.setdefault(root_id, {})[resource] = reason
+
+    def update_stack(self, root_id: str) -> None:
+        """Its owner updates a stack: Heat replaces what is marked, whoever did that."""
+        self._update(root_id)
+
     # ---- reads of the contract
 
     def member(self, server: Server) -> Member | None:
@@ -86,6 +107,13 @@ class FakeCloud(FakeNova):
         self._answer()
         self._known(server.id)
         return self.kept.get(server.id, Holdings(IMAGE if server.image_id else VOLUME))
+
+    def marked(self, member: Member) -> list[Mark]:
+        """See Cloud."""
+        self._answer()
+        stack = f'{member.root_name}/{member.root_id}'
+        of_stack = self.marks.get(member.root_id, {}) if member.root_id in self.stacks else {}
+        return [Mark(n, stack, n, r) for n, r in of_stack.items() if r.startswith(MARKED_BY_US)]
 
     def activity(self, server_id: str, now: float) -> Activity | None:
         """See Cloud."""
@@ -113,7 +141,16 @@ class FakeCloud(FakeNova):
     def replace(self, member: Member, names: list[str], reason: str) -> str | None:
         """See Cloud. The new servers have what the old ones had, and run on the same host, or on
         another that is up. For one in ERROR there is none until it is deleted."""
-        return self._act_on_stack(member, ('replace', 'server.replace'), names)
+        return self._act_on_stack(member, ('replace', 'server.replace'), names, reason)
+
+    def unmark(self, member: Member, mark: Mark, reason: str) -> None:
+        """See Cloud."""
+        self._may(('unmark',))
+        stack, stuck = self.stacks.get(member.root_id), self._stuck.get(member.root_id, ())
+        if stack and stack.busy and any(i in stuck for i, n in stack.siblings if n == mark.name):
+            raise NotNow(f'Heat answered 409: stack {member.root_name} is being updated')
+        if self.marks.get(member.root_id, {}).pop(mark.name, None) is not None:
+            self._taken(member.root_id, 'unmark', mark.name)
 
     def delete_replaced(self, member: Member, names: list[str]) -> None:
         """See Cloud."""
@@ -140,7 +177,8 @@ class FakeCloud(FakeNova):
     def rebuild_stack(self, member: Member) -> str | None:
         """See Cloud."""
         names = [resource for _, resource in member.siblings]
-        return self._act_on_stack(member, ('rebuild_stack', 'stack.rebuild'), names)
+        called = ('rebuild_stack', 'stack.rebuild')
+        return self._act_on_stack(member, called, names, 'every server of the stack is replaced')
 
     def recreate_stack(
         self, member: Member, definition: Mapping[str, Any] | None = None
@@ -182,7 +220,7 @@ class FakeCloud(FakeNova):
     # ---- within
 
     def _act_on_stack(
-        self, member: Member, called: tuple[str, ...], names: list[str]
+        self, member: Member, called: tuple[str, ...], names: list[str], reason: str
     ) -> str | None:
         self._may(called)
         stack = self.stacks.get(member.root_id)
@@ -193,21 +231,40 @@ class FakeCloud(FakeNova):
         known = {resource for _, resource in stack.siblings}
         if not names or not known.issuperset(names):
             raise ActionRefused(f'the stack {stack.root_name} has no server {names}')
-        wanted = [server_id for server_id, resource in stack.siblings if resource in names]
+        marks = self.marks.setdefault(member.root_id, {})
+        for resource, why in list(marks.items()):
+            if why.startswith(MARKED_BY_US):
+                del marks[resource]
+        for resource in names:
+            marks.setdefault(resource, MARKED_BY_US + reason)
+        self.on_mark(stack)
+        if 'update' in self.refuse:
+            for mark in self.marked(member) if 'unmark' not in self.refuse else ():
+                del marks[mark.name]
+            raise ActionRefused(self.refuse['update'])
+        self._update(member.root_id)
+        return self._taken(member.root_id, 'replace', ','.join(names))
+
+    def _update(self, root_id: str) -> None:
+        """Replace what is marked, as far as it lets go of its ports."""
+        marked = self.marks.get(root_id, {})
+        wanted = [i for i, resource in self.stacks[root_id].siblings if resource in marked]
         for server_id in wanted:
             if self._servers[server_id].host_status == 'DOWN':
                 self.change(server_id, status='ERROR', vm_state='error')
         stuck = {i for i in wanted if self._servers[i].status == 'ERROR'}
-        self._stack_event(member.root_id, status='UPDATE_IN_PROGRESS')
-        self._put_in_place(member.root_id, {i: self._replace(i) for i in wanted if i not in stuck})
+        self._stack_event(root_id, status='UPDATE_IN_PROGRESS')
+        self._put_in_place(root_id, {i: self._replace(i) for i in wanted if i not in stuck})
         if stuck:
-            self._stuck[member.root_id] = stuck
+            self._stuck[root_id] = stuck
         elif not self.stack_takes:
-            self.finish_stack(member.root_id)
-        return self._taken(member.root_id, 'replace', ','.join(names))
+            self.finish_stack(root_id)
 
     def _put_in_place(self, root_id: str, new_ids: Mapping[str, str]) -> None:
-        stack = self.stacks[root_id]
+        stack, marks = self.stacks[root_id], self.marks.get(root_id, {})
+        for server_id, resource in stack.siblings:
+            if server_id in new_ids:
+                marks.pop(resource, None)
         siblings = tuple((new_ids.get(i, i), resource) for i, resource in stack.siblings)
         self.stacks[root_id] = replace(stack, siblings=siblings)
 

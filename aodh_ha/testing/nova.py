@@ -341,7 +341,7 @@ class FakeNova:
 # All but those that are about hosts.
 ACTIONS = (
     *('reboot', 'start', 'rebuild', 'snapshot', 'set_metadata'),
-    *('replace', 'delete_replaced', 'rebuild_stack', 'cancel_stack'),
+    *('replace', 'delete_replaced', 'rebuild_stack', 'cancel_stack', 'unmark'),
 )
 
 

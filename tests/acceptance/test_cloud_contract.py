@@ -133,6 +133,20 @@ def ended(nova):
 
 
 @pytest.fixture
+def mark(heat):
+    def mark(member, name, reason):
+        heat.resources.mark_unhealthy(NAME, name, True, reason)
+
+    return mark
+
+
+@pytest.fixture
+def update(heat):
+    """What ``openstack stack update --existing`` asks for."""
+    return lambda member: heat.stacks.update(f'{NAME}/{member.root_id}', existing=True)
+
+
+@pytest.fixture
 def at_work(nova):
     def at_work(member):
         nova.replace(member, ['db'], 'contract')

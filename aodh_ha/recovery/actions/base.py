@@ -23,6 +23,15 @@ class Runner(Protocol):
         """Run one; raises ActionRefused when there is none of this name."""
 
 
+def member_of(attempt: Attempt) -> Member:
+    """The server's place in a stack when the attempt was made; refused where it had none."""
+    kept = attempt.evidence.get('member')
+    if not kept:
+        raise ActionRefused('no stack has the server')
+    siblings = tuple((str(s[0]), str(s[1])) for s in kept['siblings'])
+    return Member(**(kept | {'siblings': siblings}))
+
+
 @dataclass(frozen=True)
 class Context:
     """What an action works with. Its intent is recorded already."""
@@ -57,11 +66,7 @@ class Context:
         """Its place in a stack, now or when the attempt was made; refused where it has none."""
         if self.evidence and self.evidence.member:
             return self.evidence.member
-        kept = self.attempt.evidence.get('member')
-        if not kept:
-            raise ActionRefused('no stack has the server')
-        siblings = tuple((str(s[0]), str(s[1])) for s in kept['siblings'])
-        return Member(**(kept | {'siblings': siblings}))
+        return member_of(self.attempt)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from aodh_ha.db import definitions, guests, queue
+from aodh_ha.db import definitions, guests, marks, queue
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotNow, OutcomeUnknown
 from aodh_ha.recovery import stack_events
 from aodh_ha.recovery.actions.base import Action, Context, Observed
@@ -14,6 +14,25 @@ class _Stack(Action):
     def names(self, context: Context) -> list[str]:
         """The resources whose servers are replaced."""
         raise NotImplementedError
+
+    def ask(self, context: Context) -> str | None:
+        """Have Heat mark and update; see Action.act."""
+        return context.cloud.replace(context.member, self.names(context), _reason(context))
+
+    def act(self, context: Context) -> str | None:
+        """See Action. Raises LeaseLost.
+
+        Kept before is that there may be marks from now on: those that no update of ours comes
+        to are taken back (reconciler.marks), whatever became of this worker.
+        """
+        root_id = context.member.root_id
+
+        def work(connection: sa.Connection) -> None:
+            queue.fenced(connection, context.recovery, {'updated_at': context.now})
+            marks.keep(connection, context.attempt.id, root_id, context.now)
+
+        context.database.run(work)
+        return self.ask(context)
 
     def follow(self, context: Context) -> bool:
         """See Action."""
@@ -45,7 +64,7 @@ class _Stack(Action):
         return stack_events.cancel(context)
 
     def requests(self, context: Context) -> int:
-        """A mark for each server, what is read for it, and the update."""
+        """A mark for each server, its way back, what is read for it, and the update."""
         return 2 * len(context.member.siblings) + 3
 
     def failure(self, context: Context) -> str:
@@ -65,10 +84,6 @@ class Replace(_Stack):
         """See _Stack."""
         return [context.member.resource_name]
 
-    def act(self, context: Context) -> str | None:
-        """See Action."""
-        return context.cloud.replace(context.member, self.names(context), _reason(context))
-
 
 class Heal(_Stack):
     """``stack.heal``: every server of the stack that failed, in one update."""
@@ -79,10 +94,6 @@ class Heal(_Stack):
         failed = [seen['server']['id'], *seen['others']]
         return [name for server_id, name in context.member.siblings if server_id in failed]
 
-    def act(self, context: Context) -> str | None:
-        """See Action."""
-        return context.cloud.replace(context.member, self.names(context), _reason(context))
-
 
 class Rebuild(_Stack):
     """``stack.rebuild``: every server of the stack, in the order of their dependencies."""
@@ -91,8 +102,8 @@ class Rebuild(_Stack):
         """See _Stack."""
         return [name for _, name in context.member.siblings]
 
-    def act(self, context: Context) -> str | None:
-        """See Action."""
+    def ask(self, context: Context) -> str | None:
+        """See _Stack."""
         return context.cloud.rebuild_stack(context.member)
 
     def unheard(self, context: Context) -> list[str]:
@@ -195,4 +206,4 @@ def _unheard(context: Context) -> list[str]:
 
 
 def _reason(context: Context) -> str:
-    return f'aodh-ha recovery {context.recovery.id}: {context.attempt.detail}'
+    return f'recovery {context.recovery.id}: {context.attempt.detail}'

@@ -10,7 +10,7 @@ from aodh_ha.clients import heat as client
 from aodh_ha.clients import heat_recreation
 from aodh_ha.clients.heat import Heat
 from aodh_ha.clients.session import service_session
-from aodh_ha.clients.stacks import HIDDEN, Tree
+from aodh_ha.clients.stacks import HIDDEN, MARKED, Tree
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, NotNow, OutcomeUnknown
 from aodh_ha.testing import Clock
 from tests import samples
@@ -331,7 +331,7 @@ def test_only_the_named_servers_are_marked_and_then_the_root_is_updated(wire, he
     assert marked == ('PATCH', f'{NAMES[INNER]}/{INNER}/resources/db')
     assert updated == ('PATCH', f'shop/{ROOT}')
     (mark,) = wire.sent('PATCH', f'/v1/{PROJECT}/stacks/{NAMES[INNER]}/{INNER}/resources/db')
-    assert mark.json() == {'mark_unhealthy': True, 'resource_status_reason': 'silent'}
+    assert mark.json() == {'mark_unhealthy': True, 'resource_status_reason': 'aodh-ha: silent'}
     assert mark.headers['X-Auth-Token'].endswith(PROJECT)
 
 
@@ -390,13 +390,94 @@ def test_a_server_that_is_not_replaced_does_not_stay_marked(wire, stack, heat, a
     wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', **no)
     member = heat.member(server())
     # Somebody else has marked this one before.
-    stack.resources[-1] = stack.resources[-1] | {'resource_status': client.MARKED}
+    stack.resources[-1] = stack.resources[-1] | {'resource_status': MARKED}
     with pytest.raises(ActionRefused, match='The Key'):
         heat.replace(member, None, 'silent')
     web = f'/v1/{PROJECT}/stacks/shop/{ROOT}/resources/web'
     db = f'/v1/{PROJECT}/stacks/{NAMES[INNER]}/{INNER}/resources/db'
     assert [r.json()['mark_unhealthy'] for r in wire.sent('PATCH', web)] == [True, False]
-    assert [r.json()['mark_unhealthy'] for r in wire.sent('PATCH', db)] == [True]
+    assert wire.sent('PATCH', db) == [], 'theirs: Heat would have replaced it, too'
+
+
+def marked(stack, index, reason):
+    """Let a resource of the stack be marked unhealthy."""
+    of = stack.resources[index]
+    stack.resources[index] = of | {
+        'resource_status': MARKED,
+        'resource_status_reason': reason,
+    }
+
+
+def test_marks_of_ours_are_told_with_the_stack_that_has_them_and_taken_back(
+    wire, stack, heat, acts
+):
+    member = heat.member(server())
+    marked(stack, 0, 'a person has seen it fail')
+    marked(stack, -1, 'aodh-ha: recovery 7: silent')
+    (found,) = heat.marked(member)
+    assert (found.path, found.stack, found.name) == ('group/0/db', f'{NAMES[INNER]}/{INNER}', 'db')
+    assert found.reset == f'openstack stack resource mark unhealthy --reset {INNER} db'
+    heat.unmark(member, found, 'it is well')
+    (sent,) = wire.sent('PATCH', f'/v1/{PROJECT}/stacks/{NAMES[INNER]}/{INNER}/resources/db')
+    body = {'mark_unhealthy': False, 'resource_status_reason': 'aodh-ha: it is well'}
+    assert sent.json() == body
+    assert sent.headers['X-Auth-Token'].endswith(PROJECT)
+
+
+def test_of_a_stack_that_is_gone_nothing_is_marked(wire, stack, heat):
+    member = heat.member(server())
+    wire.mock.get(f'{HEAT}/{SERVICE_PROJECT}/stacks/shop/{ROOT}/resources', status_code=404)
+    assert heat.marked(member) == []
+    wire.mock.get(f'{HEAT}/{SERVICE_PROJECT}/stacks/shop/{ROOT}/resources', status_code=503)
+    with pytest.raises(CloudAway):
+        heat.marked(member)
+
+
+@pytest.mark.parametrize(
+    ('answer', 'error'),
+    [
+        (
+            {
+                'status_code': 409,
+                'json': {'error': {'message': 'Stack shop already has an action (UPDATE) in'}},
+            },
+            NotNow,
+        ),
+        ({'status_code': 403}, ActionRefused),
+        ({'status_code': 401}, NotNow),
+        ({'exc': requests.ReadTimeout}, OutcomeUnknown),
+    ],
+)
+def test_what_heat_says_when_a_mark_is_taken_back(wire, stack, heat, acts, answer, error):
+    member = heat.member(server())
+    marked(stack, 0, 'aodh-ha: recovery 7: silent')
+    (found,) = heat.marked(member)
+    wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}/resources/web', **answer)
+    with pytest.raises(error):
+        heat.unmark(member, found, 'it is well')
+
+
+def test_what_an_earlier_recovery_left_marked_is_not_replaced_with_the_next(
+    wire, stack, heat, acts
+):
+    member = heat.member(server())
+    marked(stack, -1, 'aodh-ha: recovery 7: silent')
+    heat.replace(member, ['web'], 'silent')
+    assert [path.rpartition('/')[2] for _, path in acts()] == ['db', 'web', ROOT]
+    (db,) = wire.sent('PATCH', f'/v1/{PROJECT}/stacks/{NAMES[INNER]}/{INNER}/resources/db')
+    assert db.json()['mark_unhealthy'] is False
+
+
+def test_what_was_marked_for_the_same_is_marked_anew_and_unmarked_when_refused(
+    wire, stack, heat, acts
+):
+    member = heat.member(server())
+    marked(stack, 0, 'aodh-ha: recovery 7: silent')
+    wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', status_code=400)
+    with pytest.raises(ActionRefused):
+        heat.replace(member, ['web'], 'silent')
+    web = f'/v1/{PROJECT}/stacks/shop/{ROOT}/resources/web'
+    assert [r.json()['mark_unhealthy'] for r in wire.sent('PATCH', web)] == [True, False]
 
 
 def test_while_heat_is_away_before_the_action_nothing_was_done(wire, heat, acts):

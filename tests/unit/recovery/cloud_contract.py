@@ -4,18 +4,21 @@ A module that imports the tests (``from tests.unit.recovery.cloud_contract impor
 fixtures ``nova`` (a Cloud), ``server`` (a running Server of it, in no stack), ``settle`` (waits
 until that has no task), ``stop`` (stops it, as its owner would), ``busy`` (lets Nova be at work
 on it), ``member`` (of a stack with servers ``web`` and ``db``, as ``web``), ``at_work`` (called
-with a member, whose stack Heat is at work on then) and ``ended`` (waits until Heat is not at
-work, and gives the member as it is then).
+with a member, whose stack Heat is at work on then), ``ended`` (waits until Heat is not at work,
+and gives the member as it is then), ``mark`` (called with a member, the name of a resource and a
+reason, marks that unhealthy) and ``update`` (lets a member's stack be updated as it is, as its
+owner would).
 """
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from aodh_ha.exceptions import ActionRefused, NotFound, NotNow
 from aodh_ha.rules.evidence import Activity, InstanceAction, Server
-from aodh_ha.rules.holdings import IMAGE, Holdings, Member
+from aodh_ha.rules.holdings import IMAGE, MARKED_BY_US, Holdings, Mark, Member
 
 NOWHERE = '00000000-0000-4000-8000-00000000dead'
 
@@ -268,6 +271,42 @@ def test_what_the_stack_has_not_is_not_replaced(nova, member):
         with pytest.raises(ActionRefused):
             nova.replace(member, names, 'contract')
     assert nova.stack_member_again(member) == member
+
+
+def test_what_is_marked_is_replaced_unless_the_mark_is_taken_back(
+    nova, member, mark, update, ended
+):
+    mark(member, 'web', f'{MARKED_BY_US}contract')
+    mark(member, 'db', 'a person has seen it fail')
+    (found,) = nova.marked(member)
+    assert isinstance(found, Mark)
+    assert (found.path, found.name) == ('web', 'web')
+    assert found.stack == f'{member.root_name}/{member.root_id}'
+    assert found.reason == f'{MARKED_BY_US}contract'
+    for _ in range(2):
+        nova.unmark(member, found, 'it is well')
+    assert nova.marked(member) == []
+    update(member)
+    after = ended(member)
+    assert after.status == 'UPDATE_COMPLETE'
+    old, new = ids(member), ids(after)
+    assert new['web'] == old['web']
+    assert new['db'] != old['db'], 'that mark was not ours'
+
+
+def test_what_was_left_marked_is_not_replaced_with_the_next(nova, member, mark, ended):
+    mark(member, 'db', f'{MARKED_BY_US}left by another')
+    nova.replace(member, ['web'], 'contract')
+    after = ended(member)
+    assert after.status == 'UPDATE_COMPLETE'
+    old, new = ids(member), ids(after)
+    assert new['web'] != old['web']
+    assert new['db'] == old['db']
+    assert nova.marked(after) == []
+
+
+def test_a_stack_that_is_not_there_has_no_marks(nova, member):
+    assert nova.marked(replace(member, root_id=NOWHERE)) == []
 
 
 def test_while_heat_is_at_work_a_stack_is_not_disturbed(nova, member, at_work, ended):

@@ -53,6 +53,16 @@ def at_work(nova):
 
 
 @pytest.fixture
+def mark(nova):
+    return lambda member, name, reason: nova.mark(member.root_id, name, reason)
+
+
+@pytest.fixture
+def update(nova):
+    return lambda member: nova.update_stack(member.root_id)
+
+
+@pytest.fixture
 def ended(nova):
     def ended(member):
         if nova.stack_takes and nova.stack_member_again(member).busy:

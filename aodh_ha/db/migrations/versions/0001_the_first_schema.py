@@ -275,6 +275,22 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_leftovers_since'), ['since'], unique=False)
 
     op.create_table(
+        'marks',
+        sa.Column('attempt_id', sa.String(length=36), nullable=False),
+        sa.Column('root_id', sa.String(length=36), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('not_before', sa.Double(), nullable=False),
+        sa.Column('tries', sa.Integer(), nullable=False),
+        sa.Column('told', sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint('attempt_id', name=op.f('pk_marks')),
+        mysql_charset='utf8mb4',
+        mysql_collate='utf8mb4_bin',
+        mysql_engine='InnoDB',
+    )
+    with op.batch_alter_table('marks', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_marks_root_id'), ['root_id'], unique=False)
+
+    op.create_table(
         'metrics',
         sa.Column('server_id', sa.String(length=36), nullable=False),
         sa.Column('name', sa.String(length=64), nullable=False),

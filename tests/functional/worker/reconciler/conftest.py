@@ -87,7 +87,7 @@ class World(EngineWorld):
             worker=SimpleNamespace(reconcile_interval=60.0, forget_after=600.0),
             guards=SimpleNamespace(storm_share=30.0, storm_window=60.0, storm_minimum=5),
             cloudwatch=SimpleNamespace(failure_period=300.0),
-            credentials=SimpleNamespace(check_interval=3600.0),
+            credentials=SimpleNamespace(check_interval=3600.0, service_user=True),
             database=SimpleNamespace(keep_events=30.0, keep_recoveries=90.0),
         )
         self.urls = CallbackURLs(b'k' * 32, PUBLIC_URL, 0, self.clock)
