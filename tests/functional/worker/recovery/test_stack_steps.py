@@ -32,7 +32,7 @@ def now_ids(world, member):
     return {name: i for i, name in world.nova.stack_member_again(member).siblings}
 
 
-def healed_when_moved(world, member, *names):
+def healed_when_moved(world, member, *names, seconds=5):
     """Those of the replaced servers' guests that come back once their guests have moved."""
 
     def heal():
@@ -41,7 +41,7 @@ def healed_when_moved(world, member, *names):
             with world.database.read() as c:
                 known = guests.last_seen(c, [server_id])
             if known and server_id not in (SERVER_ID, OTHER_ID):
-                world.healed_at.setdefault(server_id, world.clock() + 5)
+                world.healed_at.setdefault(server_id, world.clock() + seconds)
 
     return heal
 
@@ -66,6 +66,15 @@ def test_a_rebuilt_stack_counts_when_every_guest_is_heard(world, member):
     ended = run(world, recovery, healed_when_moved(world, member, 'db', 'web'))
     assert (ended.status, ended.reason) == (RECOVERED, 'by stack.rebuild')
     assert world.tried(recovery) == [('stack.rebuild', 'succeeded')]
+
+
+def test_a_guest_that_takes_longer_than_the_first_is_waited_for(world, member):
+    recovery = world.alarm(document=POLICY)
+    first = healed_when_moved(world, member, 'db')
+    later = healed_when_moved(world, member, 'web', seconds=20)
+    ended = run(world, recovery, lambda: (first(), later()))
+    assert world.tried(recovery) == [('stack.rebuild', 'succeeded')]
+    assert ended.reason == 'by stack.rebuild'
 
 
 def test_a_guest_that_stays_silent_is_told_and_the_step_did_not_help(world, member):
