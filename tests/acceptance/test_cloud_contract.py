@@ -133,6 +133,24 @@ def ended(nova):
 
 
 @pytest.fixture
+def replaced(nova):
+    """Puts another server in the place of one in ERROR; as it is after that."""
+
+    def replaced(member, name):
+        nova.replace(member, [name], 'contract')
+
+        def over():
+            found = nova.stack_member_again(member)
+            if found.busy:
+                nova.delete_replaced(member, [name])
+            return None if found.busy else found
+
+        return wait(over, 'Heat is not at work on it', 180, every=2)
+
+    return replaced
+
+
+@pytest.fixture
 def mark(heat):
     def mark(member, name, reason):
         heat.resources.mark_unhealthy(NAME, name, True, reason)
@@ -156,7 +174,7 @@ def at_work(nova):
 
 
 def test_a_server_in_error_is_replaced_and_its_port_and_volume_go_to_the_new_one(
-    cloud, nova, member, ended
+    cloud, nova, member, replaced
 ):
     old = member.siblings
     server_id = next(i for i, name in old if name == 'web')
@@ -164,8 +182,7 @@ def test_a_server_in_error_is_replaced_and_its_port_and_volume_go_to_the_new_one
     assert held.volumes
     assert held.ports
     cloud.admin.compute.reset_server_state(server_id, 'error')
-    nova.replace(member, ['web'], 'contract')
-    after = ended(member)
+    after = replaced(member, 'web')
     assert after.status == 'UPDATE_COMPLETE'
     new_id = next(i for i, name in after.siblings if name == 'web')
     assert new_id != server_id
@@ -174,7 +191,7 @@ def test_a_server_in_error_is_replaced_and_its_port_and_volume_go_to_the_new_one
 
 @pytest.mark.disruptive
 def test_a_server_of_a_dead_host_is_replaced_and_its_neighbour_evacuated(
-    cloud, nova, member, ended, guest, settle
+    cloud, nova, member, replaced, guest, settle
 ):
     server_id = next(i for i, name in member.siblings if name == 'web')
     for moves in (server_id, guest.id):
@@ -190,8 +207,7 @@ def test_a_server_of_a_dead_host_is_replaced_and_its_neighbour_evacuated(
         assert (nova.host('host2').up, nova.host('host2').forced_down) == (False, True)
         assert nova.server(server_id).host_status == 'DOWN'
         assert (nova.console(server_id), nova.diagnostics(server_id)) == ('', {})
-        nova.replace(member, ['web'], 'contract')
-        after = ended(member)
+        after = replaced(member, 'web')
         assert after.status == 'UPDATE_COMPLETE'
         new = nova.server(next(i for i, name in after.siblings if name == 'web'))
         assert (new.host, new.vm_state) == ('host1', 'active')
