@@ -6,12 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from aodh_ha.db import audit, guests, incidents, models, notifications, policies, prune, queue
+from aodh_ha.db import (
+    audit,
+    callback_tokens,
+    guests,
+    incidents,
+    models,
+    notifications,
+    policies,
+    prune,
+    queue,
+)
 from aodh_ha.duties import Duties, Duty
 from aodh_ha.reconciler import alarms as alarms_module
 from aodh_ha.testing import START
 from tests import samples
-from tests.functional.worker.reconciler.conftest import CARRIER, World
+from tests.functional.worker.reconciler.conftest import CARRIER, MASTER_KEY, World
 from tests.samples import LADDER, SERVER_ID
 from tests.waiting import wait_for
 
@@ -71,6 +81,30 @@ def test_a_guest_without_a_server_is_forgotten_with_what_belongs_to_it(world):
         assert guests.find(c) == []
         assert c.execute(sa.select(models.alarms)).all() == []
     assert world.aodh.alarms == {}
+
+
+def test_marks_are_kept_until_they_are_taken_back(world):
+    stack = world.nova.stack('shop', samples.PROJECT, {'db': SERVER_ID})
+    world.nova.refuse |= {'update': 'Heat answered 400', 'unmark': 'Heat answered 403'}
+    document = 'name: one\nsteps: [{action: server.replace, verify: 60s}]'
+    recovery = world.alarm(document=document)
+    with world.database.write() as c:
+        callback_tokens.keep(c, recovery.id, 'a-token', MASTER_KEY, world.clock())
+    world.make_engine(master_key=MASTER_KEY)
+    world.run(recovery)
+    assert world.do('marks') == 0
+    world.do('housekeeping')
+    assert world.do('marks') == 0, 'not due yet'
+    with world.database.read() as c:
+        (row,) = c.execute(sa.select(models.marks)).all()
+        assert (row.root_id, row.tries, row.told) == (stack.root_id, 1, True)
+        assert len(c.execute(sa.select(models.callback_tokens.c.recovery_id)).all()) == 1
+    del world.nova.refuse['unmark']
+    world.clock.advance(3600)
+    assert world.do('marks') == 1
+    with world.database.read() as c:
+        for table in (models.marks, models.callback_tokens):
+            assert c.execute(sa.select(table)).all() == []
 
 
 def test_an_ended_recovery_goes_with_its_attempts_and_entries_in_batches(world):
