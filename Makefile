@@ -15,12 +15,12 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 PREPARE := $(BIN)/python -m tests.acceptance.prepare
-# What each stage runs. Most acceptance tests wait most of the time, so three modules share a
+# What each stage runs. Most acceptance tests wait most of the time, so two modules share a
 # devcloud; what stops or breaks a part that all need comes afterwards, alone.
 STAGES := unit functional acceptance disruptive
 unit_ARGS := -n auto tests/unit
 functional_ARGS := -n auto --dist worksteal tests/functional
-acceptance_ARGS := -n 3 --dist loadfile --no-loadscope-reorder -m 'not disruptive' tests/acceptance
+acceptance_ARGS := -n 2 --dist loadfile --no-loadscope-reorder -m 'not disruptive' tests/acceptance
 disruptive_ARGS := -m disruptive tests/acceptance
 
 .PHONY: help

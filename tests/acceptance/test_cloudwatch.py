@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import botocore.config
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
@@ -214,6 +215,8 @@ def cloudwatch(access: str, secret: str, address: str = ADDRESS) -> Any:
         region_name='RegionOne',
         aws_access_key_id=access,
         aws_secret_access_key=secret,
+        # A busy Keystone does not say in time whether a signature is good: then it is a 503.
+        config=botocore.config.Config(retries={'mode': 'standard', 'total_max_attempts': 10}),
     )
 
 
