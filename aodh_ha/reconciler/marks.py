@@ -19,7 +19,7 @@ from aodh_ha.recovery import rights, turns
 from aodh_ha.recovery.actions.base import member_of
 from aodh_ha.recovery.cloud import Cloud
 from aodh_ha.rules.holdings import Mark, Member
-from aodh_ha.rules.recovery import ACTIVE, INTENDED
+from aodh_ha.rules.recovery import ACTIVE, INTENDED, REFUSED
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ SOON = 5.0
 
 SOONEST, LATEST = 10.0, 600.0
 """Seconds until it is tried again: the first time, and what they grow to."""
+
+LATE = 600.0
+"""Seconds after the end of an attempt until no mark of it can be on its way to Heat any more, as
+one may be whose answer nobody saw."""
 
 PATIENCE = 3600.0
 """Seconds for which Heat is waited for before a person is told."""
@@ -145,11 +149,14 @@ class Marks:
         )
 
     def _done(self, kept: Sequence[Marked]) -> None:
-        # Where a worker may be at it yet, and mark again, it is looked at again.
-        over = [k for k in kept if not k.under_way]
+        now = self._clock()
+        over = [k for k in kept if not k.under_way and _last_look(k) <= now]
+        rest = [SOON if k.under_way else _last_look(k) - now for k in kept if k not in over]
 
         def work(connection: sa.Connection) -> None:
             marks.gone(connection, over)
+            if rest:
+                marks.put_off(connection, kept[0].root_id, now + min(rest))
             for recovery in {k.recovery.id: k.recovery for k in over}.values():
                 if recovery.status not in ACTIVE:
                     callback_tokens.forget(connection, recovery.id)
@@ -201,3 +208,11 @@ def _needless(connection: sa.Connection, kept: Marked) -> bool:
         return True
     well = kept.recovery.trigger == 'heartbeat' or not guest.failures
     return well and (guest.last_seen or 0.0) > kept.attempt.intended_at
+
+
+def _last_look(kept: Marked) -> float:
+    """When an attempt that has ended is looked at for the last time."""
+    attempt = kept.attempt
+    ended = attempt.finished_at or kept.recovery.finished_at or kept.created_at
+    answered = attempt.sent_at is not None or attempt.status == REFUSED
+    return ended if answered else ended + LATE
