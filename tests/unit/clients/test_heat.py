@@ -383,6 +383,10 @@ def test_what_heat_says_to_an_update(wire, heat, acts, answer, error):
     wire.mock.patch(f'{HEAT}/{PROJECT}/stacks/shop/{ROOT}', **answer)
     with pytest.raises(error):
         heat.replace(heat.member(server()), ['web'], 'silent')
+    web = wire.sent('PATCH', f'/v1/{PROJECT}/stacks/shop/{ROOT}/resources/web')
+    # While it may be on its way, its marks are needed.
+    left = [True] if error is OutcomeUnknown else [True, False]
+    assert [r.json()['mark_unhealthy'] for r in web] == left
 
 
 def test_a_server_that_is_not_replaced_does_not_stay_marked(wire, stack, heat, acts):

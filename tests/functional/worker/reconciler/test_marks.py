@@ -290,6 +290,21 @@ def test_it_is_done_with_the_same_rights_also_after_the_end(world, stack):
         assert c.execute(sa.select(models.callback_tokens)).all() == []
 
 
+def test_rights_that_keystone_refuses_are_not_made_up_for_by_ours(world, stack):
+    world.make_engine(master_key=MASTER_KEY)
+    recovery = dies(world)
+    with world.database.write() as c:
+        callback_tokens.keep(c, recovery.id, 'a-token', MASTER_KEY, world.clock())
+        orders.cancel(c, world.get(recovery), world.clock(), 'ann', '')
+    world.nova.refused_rights[TOKEN] = 'it has expired'
+    assert sweep(world) == 0
+    assert marked(world, stack) == {'web'}
+    (told,) = world.told()
+    assert told[0] == 'marked'
+    assert 'it has expired' in told[1]
+    assert f'{RESET} {stack.root_id} web' in told[1]
+
+
 def test_a_stack_that_is_gone_has_no_marks(world, stack):
     recovery = dies(world)
     with world.database.write() as c:
