@@ -8,7 +8,6 @@ nothing is done twice. A table is printed.
 import contextlib
 import os
 import pathlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -167,7 +166,7 @@ def heal_when_told(guest: Guest) -> None:
 
 @pytest.mark.timeout(1800)
 def test_nothing_is_lost_and_nothing_is_done_twice(
-    service: Instance, guests: dict[str, Guest]
+    service: Instance, guests: dict[str, Guest], capfd: pytest.CaptureFixture[str]
 ) -> None:
     cloud = service.cloud
     broken = stacks.create(cloud, 'campaign-')
@@ -195,7 +194,8 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
             replaced[name] = guest
             log = f"Heat's log: {stacks.updates(cloud, one.guest.name)} update(s)"
             rows.append(Row(name, ended, log, crashed(service, ended)))
-        _print(rows, service.deaths)
+        with capfd.disabled():
+            print(table(rows, service.deaths))
         for row in rows:
             assert row.ended['recovery']['status'] == 'recovered', row.ended
             assert set(BOUNDARIES) - set(row.deaths) <= {'after-send'}, 'killed at every boundary'
@@ -229,11 +229,12 @@ def prove_hook(pages: list[dict[str, Any]], row: Row) -> None:
     assert set(runs) <= {a['number'] for a in row.made}
 
 
-def _print(rows: list[Row], deaths: int) -> None:
-    out = sys.__stdout__ or sys.stdout
-    out.write(f'\n  {deaths} workers were killed\n')
+def table(rows: list[Row], deaths: int) -> str:
+    """What became of each recovery, a line each."""
+    lines = [f'\n  {deaths} workers were killed']
     for row in rows:
-        out.write(
+        lines.append(
             f'  {row.name:16} killed at {len(row.deaths)} of {len(BOUNDARIES)} boundaries · '
-            f'{row.ended["recovery"]["status"]:10} · {len(row.made)} attempt(s) · {row.log}\n'
+            f'{row.ended["recovery"]["status"]:10} · {len(row.made)} attempt(s) · {row.log}'
         )
+    return '\n'.join(lines)
