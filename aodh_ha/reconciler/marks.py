@@ -39,10 +39,17 @@ one may be whose answer nobody saw."""
 PATIENCE = 3600.0
 """Seconds for which Heat is waited for before a person is told."""
 
-UNMARKED = 'unmarked'
-"""The kind of entries in the audit trail."""
+MARKED, UNMARKED = 'marked', 'unmarked'
+"""Kinds of entries in the audit trail, the first of notifications, too."""
 
 WHY = 'it was not replaced, and need not be any more'
+
+TOLD = (
+    'the next update of the stack {stack} may replace healthy servers: what was marked unhealthy '
+    'cannot be unmarked yet: {why}. See "openstack stack resource list --nested-depth 5 {root_id}" '
+    'for CHECK_FAILED, and take it back with "openstack stack resource mark unhealthy --reset '
+    'STACK RESOURCE"'
+)
 
 
 class Marks:
@@ -123,24 +130,28 @@ class Marks:
                 # Perhaps by our update, which may be about to replace it for others' sake.
                 raise NotNow(f'the stack {stack.root_name} is {stack.status}')
         taken, refusals = 0, []
+        cloud = self._acting(newest)
         for mark in found:
             try:
-                self._unmark(newest, member, mark)
+                self._unmark(cloud, newest, member, mark)
                 taken += 1
             except (ActionRefused, NotFound) as e:
                 refusals.append(f'{mark.path}: {e.detail}: {mark.reset}')
         return taken, refusals
 
-    def _unmark(self, of: Marked, member: Member, mark: Mark) -> None:
-        step = of.recovery.policy.steps[of.attempt.step]
+    def _acting(self, of: Marked) -> Cloud:
+        """The cloud, with the rights that its marks were made with."""
         used = rights.choose(
             self._database,
             of.recovery,
-            step,
+            of.recovery.policy.steps[of.attempt.step],
             master_key=self._master_key,
             service_user=self._service_user,
         )
-        self._cloud.acting(used).unmark(member, mark, f'recovery {of.recovery.id}: {WHY}')
+        return self._cloud.acting(used)
+
+    def _unmark(self, cloud: Cloud, of: Marked, member: Member, mark: Mark) -> None:
+        cloud.unmark(member, mark, f'recovery {of.recovery.id}: {WHY}')
         message = f'{mark.path} of the stack {member.root_name} is not marked unhealthy any more'
         data = {'stack': mark.stack, 'resource': mark.name, 'reason': mark.reason}
         LOG.info('recovery %s: %s', of.recovery.id, message)
@@ -176,11 +187,11 @@ class Marks:
                 return
             now = self._clock()
             message = TOLD.format(stack=member.root_name, root_id=member.root_id, why=why)
-            queue.note(connection, recovery, now, 'marked', message)
+            queue.note(connection, recovery, now, MARKED, message)
             notifications.add(
                 connection,
                 now,
-                'marked',
+                MARKED,
                 message,
                 project_id=recovery.project_id,
                 server_id=recovery.server_id,
@@ -188,14 +199,6 @@ class Marks:
             )
 
         self._database.run(work)
-
-
-TOLD = (
-    'the next update of the stack {stack} may replace healthy servers: what was marked unhealthy '
-    'cannot be unmarked yet: {why}. See "openstack stack resource list --nested-depth 5 {root_id}" '
-    'for CHECK_FAILED, and take it back with "openstack stack resource mark unhealthy --reset '
-    'STACK RESOURCE"'
-)
 
 
 def _needless(connection: sa.Connection, kept: Marked) -> bool:
