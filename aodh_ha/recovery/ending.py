@@ -59,7 +59,7 @@ def _leave(means: Means, context: Context, decision: Conclude, now: float) -> Co
 
     Raises CloudAway: then the end waits.
     """
-    recovery, guest, attempt = context.recovery, context.guest, context.attempt
+    recovery, attempt = context.recovery, context.attempt
     action = ACTIONS[context.step.action]
     try:
         if decision.status == SUCCEEDED and (others := action.unheard(context)):
@@ -71,7 +71,7 @@ def _leave(means: Means, context: Context, decision: Conclude, now: float) -> Co
             if more := action.give_up(context):
                 decision = replace(decision, reason=f'{decision.reason}; {more}')
             # Of what Heat began and did not end, the new server may be what is of use.
-            if following.follow(means, recovery, guest, attempt):
+            if following.follow(means, context):
                 return Pause(0, True, 'the guest goes on in another server')
         action.note(context)
         action.conclude(context)

@@ -3,7 +3,7 @@
 import logging
 
 from aodh_ha.exceptions import ActionRefused, CloudAway, NotFound, NotNow, OutcomeUnknown
-from aodh_ha.recovery.actions import ACTIONS
+from aodh_ha.recovery.actions import ACTIONS, Context
 from aodh_ha.recovery.means import Means
 from aodh_ha.rules import escalation
 from aodh_ha.rules.guest import Guest
@@ -26,18 +26,18 @@ def long(attempt: Attempt, now: float) -> bool:
 
 def moved(means: Means, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
     """Whether it is time to look, and the guest has another server now: see follow()."""
-    return _due(attempt, means.clock()) and follow(means, recovery, guest, attempt)
+    if not _due(attempt, means.clock()):
+        return False
+    return follow(means, means.context(recovery, guest, attempt))
 
 
-def follow(means: Means, recovery: Recovery, guest: Guest, attempt: Attempt) -> bool:
+def follow(means: Means, context: Context) -> bool:
     """Go with the guest to another server: the recovery goes on under its id. Raises CloudAway."""
-    action = ACTIONS[recovery.policy.steps[attempt.step].action]
-    context = means.context(recovery, guest, attempt)
     try:
-        return action.follow(context)
+        return ACTIONS[context.step.action].follow(context)
     except (NotFound, ActionRefused, NotNow, OutcomeUnknown) as e:
         means.note_refusal(context.rights, e)
-        LOG.info('recovery %s: %s', recovery.id, e.detail)
+        LOG.info('recovery %s: %s', context.recovery.id, e.detail)
         return False
 
 
