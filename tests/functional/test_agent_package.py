@@ -1,4 +1,4 @@
-"""What deploy/agent builds: the same bytes each time, and a package whose agent runs."""
+"""What deploy/agent builds: the same bytes each time, and an agent that runs, on each Python."""
 
 import configparser
 import os
@@ -13,11 +13,26 @@ import yaml
 
 from aodh_ha.agent import config
 from aodh_ha.agent.version import VERSION
-from tests.functional.agent.conftest import GUEST, KEY, make_gateway
+from tests.functional.agent.conftest import GUEST, KEY, Gateway, make_gateway
 from tests.waiting import wait_for
 
 HERE = pathlib.Path(__file__).parents[2] / 'deploy' / 'agent'
 __all__ = ['make_gateway']  # a fixture
+
+SETTINGS = """
+[service:listens]
+tcp = 127.0.0.1:{port}
+interval = 1
+
+[service:works]
+command = true
+interval = 1
+
+[service:fails]
+http = {url}/nothing
+interval = 1
+failures = 1
+"""
 
 pytestmark = pytest.mark.skipif(not shutil.which('dpkg-deb'), reason='Debian only')
 
@@ -46,6 +61,26 @@ def root(built: Any, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         (root / 'etc' / name).touch()
     dpkg(root, '--force-depends', '--install', str(built[1]))
     return root
+
+
+def environment(gateway: Gateway, settings: pathlib.Path, state: pathlib.Path) -> dict[str, str]:
+    """What an agent is started with that speaks to this gateway."""
+    return {
+        'PATH': os.environ['PATH'],
+        'AODH_HA_CONFIG': str(settings),
+        'AODH_HA_GATEWAYS': gateway.url,
+        'AODH_HA_GUEST': GUEST,
+        'AODH_HA_KEY': KEY,
+        'AODH_HA_STATE_DIR': str(state),
+        'AODH_HA_STATISTICS': 'cpu,load,memory,swap,disk',
+    }
+
+
+def pythons() -> list[str]:
+    """What is called python3.N and runs: a version manager has names for what it has not."""
+    known = (shutil.which(f'python3.{minor}') for minor in range(6, 16))
+    ask = ('-c', 'import ssl')
+    return [p for p in known if p and not subprocess.run([p, *ask], capture_output=True).returncode]
 
 
 def dpkg(root: pathlib.Path, *arguments: str) -> None:
@@ -81,16 +116,8 @@ def test_the_agent_of_the_package_beats_and_takes_little_memory(
     root: pathlib.Path, make_gateway: Any, tmp_path: pathlib.Path
 ) -> None:
     gateway = make_gateway(interval=0.1)
-    environ = {
-        'PATH': os.environ['PATH'],
-        'AODH_HA_CONFIG': str(root / 'etc/aodh-ha/agent.conf'),
-        'AODH_HA_GATEWAYS': gateway.url,
-        'AODH_HA_GUEST': GUEST,
-        'AODH_HA_KEY': KEY,
-        'AODH_HA_STATE_DIR': str(tmp_path / 'state'),
-        'AODH_HA_STATISTICS': 'cpu,load,memory,swap,disk',
-        'MALLOC_ARENA_MAX': '1',  # as the unit has it
-    }
+    environ = environment(gateway, root / 'etc/aodh-ha/agent.conf', tmp_path / 'state')
+    environ['MALLOC_ARENA_MAX'] = '1'  # as the unit has it
     with subprocess.Popen([root / 'usr/bin/aodh-ha-agent'], env=environ) as process:
         try:
             wait_for(lambda: len(gateway.beats) > 5, 20, 'heartbeats')
@@ -98,6 +125,33 @@ def test_the_agent_of_the_package_beats_and_takes_little_memory(
         finally:
             process.terminate()
     assert int(re.findall(r'VmRSS:\s+(\d+) kB', status)[0]) < 15 * 1024
+
+
+@pytest.mark.parametrize('python', pythons(), ids=os.path.basename)
+def test_the_file_beats_and_checks_services_on_each_python_that_is_here(
+    python: str, built: tuple[pathlib.Path, pathlib.Path], make_gateway: Any, tmp_path: pathlib.Path
+) -> None:
+    gateway = make_gateway(interval=0.1)
+    settings = tmp_path / 'agent.conf'
+    port = gateway.url.rpartition(':')[2]
+    settings.write_text(SETTINGS.format(port=port, url=gateway.url))
+    environ = environment(gateway, settings, tmp_path / 'state')
+
+    def states() -> dict[str, str]:
+        return {s['name']: s['state'] for s in gateway.beats[-1]['services']}
+
+    with subprocess.Popen([python, '-W', 'error', built[0]], env=environ) as process:
+        try:
+            wait_for(lambda: len(gateway.beats) > 5, 20, 'heartbeats')
+            wait_for(
+                lambda: states() == {'listens': 'ok', 'works': 'ok', 'fails': 'failed'},
+                20,
+                'what the services are',
+            )
+        finally:
+            process.terminate()
+    assert process.wait(10) == 0
+    assert gateway.refused == []
 
 
 def test_the_unit_is_one_that_systemd_understands(root: pathlib.Path) -> None:
