@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from aodh_ha.db import Database
@@ -67,6 +68,14 @@ class Context:
         if self.evidence and self.evidence.member:
             return self.evidence.member
         return member_of(self.attempt)
+
+    @cached_property
+    def stack(self) -> Member | None:
+        """That place as Heat shows it now, asked for once; None: the stack is gone.
+
+        Raises CloudAway.
+        """
+        return self.cloud.stack_member_again(self.member)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class _Stack(Action):
 
     def go_on(self, context: Context) -> None:
         """Delete the servers that cannot let go of their ports, which Heat waits for."""
-        now = context.cloud.stack_member_again(context.member)
+        now = context.stack
         if now is not None and stack_events.ours(context, now):
             context.cloud.delete_replaced(context.member, self.names(context))
 
@@ -69,7 +69,7 @@ class _Stack(Action):
 
     def failure(self, context: Context) -> str:
         """See Action."""
-        now = context.cloud.stack_member_again(context.member)
+        now = context.stack
         if now is None:
             return 'the stack is gone'
         if now.status.endswith('_FAILED') and now.updated_at != context.member.updated_at:
@@ -157,14 +157,14 @@ class Recreate(Action):
 
     def failure(self, context: Context) -> str:
         """See Action."""
-        now = context.cloud.stack_member_again(context.member)
+        now = context.stack
         if now is not None and now.status == 'CREATE_FAILED':
             return f'the stack {now.root_name} is {now.status}'
         return ''
 
     def note(self, context: Context) -> None:
         """See Action."""
-        now = context.cloud.stack_member_again(context.member)
+        now = context.stack
         if now is not None:
             stack_events.note(context, now)
 
