@@ -19,7 +19,7 @@ for variable in ('no_proxy', 'NO_PROXY'):
 TESTS = pathlib.Path(__file__).parent
 
 # Seconds one test may take, where the default of pyproject.toml does not fit.
-TIMEOUTS = {'unit': 20, 'acceptance': 900, 'benchmark': 900}
+TIMEOUTS = {'unit': 20, 'acceptance': 1800, 'benchmark': 900}
 MARKERS = {
     'unit': 'unit',
     'functional': 'functional',

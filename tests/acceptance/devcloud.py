@@ -36,18 +36,22 @@ name: ladder
 heartbeat: {{interval: {INTERVAL}s, missed: 4, boot_grace: 20s}}
 preserve: [volumes, fixed_ips]
 steps:
-  - {{action: server.reboot, type: soft, verify: 12s}}
-  - {{action: server.reboot, type: hard, verify: 20s}}
-  - {{action: server.rebuild, verify: 30s}}
+  - {{action: server.reboot, type: soft, verify: 20s}}
+  - {{action: server.reboot, type: hard, verify: 30s}}
+  - {{action: server.rebuild, verify: 40s}}
 """
 UP_LIMIT = 600.0
 """Seconds until a devcloud is up, its installation included."""
 ENDED = ('recovered', 'failed', 'left_alone')
 
 
+PATIENCE = 3
+"""How much slower than a quiet one a machine may be. Only what fails waits for so long."""
+
+
 def wait(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.5) -> T:
-    """As wait_for, at the pace of a cloud."""
-    return wait_for(condition, seconds, what, every)
+    """As wait_for, at the pace of a cloud; ``seconds`` are those of a quiet machine."""
+    return wait_for(condition, seconds * PATIENCE, what, every)
 
 
 class Devcloud:

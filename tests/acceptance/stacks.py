@@ -69,7 +69,7 @@ name: {name}
 heartbeat: {{interval: 2s, missed: 3, boot_grace: 30s}}
 {case.more}
 steps:
-  - {{action: {case.step}, verify: 180s}}
+  - {{action: {case.step}, verify: 400s}}
 """
 
 

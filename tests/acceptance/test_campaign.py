@@ -79,7 +79,7 @@ name: {name}
 heartbeat: {{interval: 2s, missed: {case.missed}, boot_grace: 20s}}
 preserve: [volumes, fixed_ips]
 steps:
-  - {{{case.step}, verify: 120s}}
+  - {{{case.step}, verify: 300s}}
 {case.more}
 """
 
@@ -164,7 +164,7 @@ def heal_when_told(guest: Guest) -> None:
     guest.fault('heal')
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_nothing_is_lost_and_nothing_is_done_twice(
     service: Instance, guests: dict[str, Guest], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,7 @@ CASES = {
         ('server',),
     ),
     'three-levels': Case(
-        QUICK | {'restart_verify': '10s', 'reboot_verify': '12s', 'rebuild_verify': '20s'},
+        QUICK | {'restart_verify': '10s', 'reboot_verify': '12s', 'rebuild_verify': '40s'},
         {'db': PANIC, 'web': ('service-breaks',)},
         {
             'db': ['server.reboot hard', 'server.rebuild', 'server.replace'],
