@@ -11,9 +11,10 @@ from gnocchiclient import exceptions as gnocchi
 from aodh_ha.exceptions import NotFound
 from aodh_ha.rules.alarm import RESOURCE_TYPE
 from tests.acceptance.devcloud import Devcloud, Guest, wait
+from tests.acceptance.orchestration import Stacks
 from tests.acceptance.stacks import resources
 
-KEPT, BROKEN, GROUP = 'heat-kept', 'heat-broken', 'heat-group'
+KEPT, BROKEN, GROUP, RESTARTED = 'heat-kept', 'heat-broken', 'heat-group', 'heat-restarted'
 TYPES = {'RecoveryPolicy', 'GuestHeartbeat', 'HeartbeatAlarm', 'ServiceAlarm', 'Group'}
 
 TEMPLATE = """
@@ -89,6 +90,26 @@ outputs:
   members: {value: {get_attr: [group, members]}}
 """
 
+RESTARTED_TEMPLATE = """
+heat_template_version: 2021-04-16
+parameters:
+  count: {type: number, default: 1}
+resources:
+  handle:
+    type: OS::AodhHA::WaitConditionHandle
+  instance:
+    type: OS::AodhHA::EC2Instance
+    properties: {ImageId: tiny, InstanceType: m1.nano, UserData: {get_resource: handle}}
+  restarter:
+    type: OS::Heat::HARestarter
+    properties: {InstanceId: {get_resource: instance}}
+  counted:
+    type: OS::Heat::Value
+    properties: {value: {get_param: count}}
+outputs:
+  url: {value: {get_attr: [restarter, AlarmUrl]}}
+"""
+
 POLICY_ONLY = """
 heat_template_version: 2021-04-16
 resources:
@@ -98,84 +119,11 @@ resources:
 """
 
 
-class Stacks:
-    """Stacks of the tenant."""
-
-    def __init__(self, cloud: Devcloud) -> None:
-        self.cloud = cloud
-        self.heat = cloud.demo.orchestration
-
-    def create(self, name: str, template: str = TEMPLATE, **parameters: Any) -> str:
-        """Returns its id."""
-        made = self.heat.create_stack(name=name, template=template, parameters=parameters)
-        return str(made.id)
-
-    def settled(self, name: str, seconds: float = 300) -> Any:
-        """The stack once nothing is under way."""
-
-        def look() -> Any:
-            found = self.heat.get_stack(name)
-            return None if found.status.endswith('IN_PROGRESS') else found
-
-        return wait(look, f'the stack {name} is settled', seconds)
-
-    def begin_update(self, name: str, template: str = TEMPLATE, **parameters: Any) -> None:
-        """Update it, and wait until that is under way, or over."""
-        before = self.heat.get_stack(name).updated_at
-        self.heat.update_stack(self.heat.find_stack(name), template=template, parameters=parameters)
-        wait(lambda: self.heat.get_stack(name).updated_at != before, f'{name} is being updated')
-
-    def updated(self, name: str) -> None:
-        """Wait until it is."""
-        found = self.settled(name)
-        assert found.status == 'UPDATE_COMPLETE', found.status_reason
-
-    def update(self, name: str, **parameters: Any) -> None:
-        """Update it, and wait until that is complete."""
-        self.begin_update(name, **parameters)
-        self.updated(name)
-
-    def check(self, name: str) -> Any:
-        """Check it; the stack as it is then."""
-        found = self.heat.find_stack(name)
-
-        def checks() -> int:
-            events = [e for e in self.heat.stack_events(found) if e.resource_name == name]
-            return sum(e.resource_status in ('CHECK_COMPLETE', 'CHECK_FAILED') for e in events)
-
-        before = checks()
-        self.heat.post(f'/stacks/{found.name}/{found.id}/actions', json={'check': None})
-        wait(lambda: checks() > before, f'{name} is checked')
-        return self.settled(name)
-
-    def unhealthy(self, name: str, resource: str) -> None:
-        """Mark one of its resources."""
-        found = self.heat.find_stack(name)
-        path = f'/stacks/{found.name}/{found.id}/resources/{resource}'
-        self.heat.patch(path, json={'mark_unhealthy': True})
-
-    def delete(self, stack_id: str) -> str:
-        """Delete it; returns the status in the end."""
-        self.heat.delete_stack(stack_id)
-
-        def look() -> str | None:
-            try:
-                status = str(self.heat.get_stack(stack_id).status)
-            except openstack.exceptions.NotFoundException:
-                return 'DELETE_COMPLETE'
-            return None if status.endswith('IN_PROGRESS') else status
-
-        return wait(look, f'the stack {stack_id} is deleted', 300)  # type: ignore[return-value]
-
-    def outputs(self, name: str) -> dict[str, Any]:
-        """By their names."""
-        return {o['output_key']: o['output_value'] for o in self.heat.get_stack(name).outputs}
-
-    def refusal(self, template: str, **parameters: Any) -> str:
-        """Why Heat takes no such stack."""
-        with pytest.raises(openstack.exceptions.BadRequestException) as refused:
-            self.create('heat-invalid', template, **parameters)
-        return str(refused.value)
+def refusal(stacks: Stacks, template: str) -> str:
+    """Why Heat takes no such stack."""
+    with pytest.raises(openstack.exceptions.BadRequestException) as refused:
+        stacks.create('heat-invalid', template)
+    return str(refused.value)
 
 
 def members(cloud: Devcloud, name: str) -> dict[str, dict[str, Any]]:
@@ -188,12 +136,11 @@ def stacks(cloud: Devcloud) -> Iterator[Stacks]:
     """Stacks, made at the same time; the server of one is beyond every boot then, and the group
     of another grows by one."""
     found = Stacks(cloud)
-    found.create(KEPT)
-    found.create(BROKEN, **REPLACE)
+    found.create(KEPT, TEMPLATE)
+    found.create(BROKEN, TEMPLATE, **REPLACE)
     found.create(GROUP, GROUP_TEMPLATE)
     for name in (KEPT, BROKEN, GROUP):
-        made = found.settled(name)
-        assert made.status == 'CREATE_COMPLETE', made.status_reason
+        found.created(name)
     broken = Guest(cloud, resources(cloud, BROKEN)['server'], BROKEN)
     wait(lambda: broken.measures()[-1:] == [0.0], 'a measure of the guest to be broken', 120)
     broken.fault('panic', '--healed-by', 'nothing')
@@ -229,7 +176,7 @@ def test_a_wrong_property_is_refused_by_its_name(
     stacks: Stacks, old: str, new: str, where: str
 ) -> None:
     assert old in TEMPLATE
-    assert f'resources.{where}' in stacks.refusal(TEMPLATE.replace(old, new, 1)), where
+    assert f'resources.{where}' in refusal(stacks, TEMPLATE.replace(old, new, 1)), where
 
 
 def test_what_heat_says_of_the_types_is_written_for_people(cloud: Devcloud) -> None:
@@ -261,7 +208,7 @@ def test_a_guest_is_complete_when_it_was_heard_and_its_credentials_are_attribute
 
 def test_an_update_changes_all_of_it_and_replaces_nothing(cloud: Devcloud, stacks: Stacks) -> None:
     before = resources(cloud, KEPT)
-    stacks.update(KEPT, missed=5, threshold=6, severity='low')
+    stacks.update(KEPT, TEMPLATE, missed=5, threshold=6, severity='low')
     assert resources(cloud, KEPT) == before
     policy = cloud.api.policy(before['policy'])
     assert (policy['version'], policy['heartbeat']['missed']) == (2, 5)
@@ -286,7 +233,7 @@ def test_a_check_finds_what_is_gone_and_the_next_update_mends_it_in_place(
         r.name for r in cloud.demo.orchestration.resources(KEPT) if r.status == 'CHECK_FAILED'
     }
     assert failed == {'silent', 'failing'}
-    stacks.update(KEPT, **parameters)
+    stacks.update(KEPT, TEMPLATE, **parameters)
     now = resources(cloud, KEPT)
     assert {k for k in now if now[k] != before[k]} == {'failing'}, 'it had to be made again'
     for name in ('silent', 'failing'):
@@ -299,7 +246,7 @@ def test_a_guest_and_its_alarms_go_on_in_the_server_that_heat_puts_in_the_place_
 ) -> None:
     before = resources(cloud, KEPT)
     stacks.unhealthy(KEPT, 'server')
-    stacks.update(KEPT, missed=5, threshold=6, severity='low')
+    stacks.update(KEPT, TEMPLATE, missed=5, threshold=6, severity='low')
     now = resources(cloud, KEPT)
     assert now['server'] == now['heartbeat'] != before['server']
     assert {k: now[k] for k in ('policy', 'silent', 'failing')} == {
@@ -348,6 +295,48 @@ def test_a_group_has_its_servers_and_those_of_an_autoscaling_group_that_grows(
 
     wait(watched, 'each member is heard and has both alarms', 120)
     assert stacks.check(GROUP).status == 'CHECK_COMPLETE'
+
+
+@pytest.fixture(scope='module')
+def restarted(cloud: Devcloud) -> Iterator[Stacks]:
+    """A stack as of 2014, which others look at with all that it has while it is made."""
+    found = Stacks(cloud)
+    stack_id = found.create(RESTARTED, RESTARTED_TEMPLATE)
+    with ThreadPoolExecutor(2) as threads:
+
+        def look(_: int) -> None:
+            while found.heat.get_stack(RESTARTED).status == 'CREATE_IN_PROGRESS':
+                pass
+
+        list(threads.map(look, range(2)))
+    found.created(RESTARTED)
+    yield found
+    assert found.delete(stack_id) == 'DELETE_COMPLETE'
+
+
+def test_who_looks_at_a_stack_that_is_made_makes_nothing(
+    cloud: Devcloud, restarted: Stacks
+) -> None:
+    """Else an update puts another server in the place of one whose user data have the URL."""
+    before = resources(cloud, RESTARTED)
+    restarted.update(RESTARTED, RESTARTED_TEMPLATE, count=2)
+    assert resources(cloud, RESTARTED) == before
+
+
+def test_a_restarter_goes_on_with_the_server_that_heat_puts_in_the_place_of_another(
+    cloud: Devcloud, restarted: Stacks
+) -> None:
+    before, url = resources(cloud, RESTARTED), restarted.outputs(RESTARTED)['url']
+    cloud.api.enroll(before['instance'], policy='stateless')
+    restarted.unhealthy(RESTARTED, 'instance')
+    restarted.update(RESTARTED, RESTARTED_TEMPLATE, count=2)
+    now = resources(cloud, RESTARTED)
+    assert now['instance'] != before['instance']
+    assert now['restarter'] == before['restarter']
+    assert restarted.outputs(RESTARTED)['url'] == url
+    assert cloud.api.alarm(now['restarter'])['server_id'] == now['instance']
+    assert cloud.api.guest(now['instance'])['guest']['policy'] == 'stateless'
+    assert before['instance'] not in [g['id'] for g in cloud.api.guests()]
 
 
 @pytest.fixture(scope='module')

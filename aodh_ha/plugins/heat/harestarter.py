@@ -46,7 +46,7 @@ class HARestarter(EnrollingResource):
     def handle_update(self, json_snippet: Any, tmpl_diff: Any, prop_diff: Any) -> Work:
         """See Resource; its URL stays when the server has been replaced."""
         self.become(json_snippet)
-        return self.work(self._follow, self._enroll, self._settled, self._register)
+        return self.work(self._enroll, self._settled, self._follow, self._register)
 
     def handle_delete(self) -> Work | None:
         """See Resource; a guest that it has enrolled itself is forgotten."""
@@ -72,7 +72,8 @@ class HARestarter(EnrollingResource):
 
     def _follow(self) -> None:
         """What was under the old server goes on under the new one, with a recovery that is under
-        way; a worker that has replaced it may have seen to that already."""
+        way. That one must be enrolled by then. A worker that has replaced the server may have
+        seen to that already."""
         alarm = self.alarm()
         if alarm and alarm['server_id'] != self._server_id:
             self.succeed(alarm['server_id'], self._server_id)
@@ -85,7 +86,13 @@ class HARestarter(EnrollingResource):
         if guest is None or guest['status'] == REFUSED:
             # Written first: what is enrolled twice is forgotten once.
             self.data_set(ENROLLED_BY_US, '1')
-            self.client().enroll(self._server_id, policy=POLICY)
+            self.client().enroll(self._server_id, policy=self._policy())
+
+    def _policy(self) -> str:
+        """That of the server's predecessor, which somebody may have chosen."""
+        alarm = self.alarm()
+        before = self.guest(alarm['server_id']) if alarm else None
+        return str(before['policy']) if before else POLICY
 
     def _settled(self) -> bool:
         return self.settled(self._server_id)

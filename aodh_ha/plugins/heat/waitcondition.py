@@ -16,6 +16,23 @@ class WaitConditionHandle(wait_condition_handle.WaitConditionHandle):
     user data that it has, and so with the old URL; this one is good until the stack is deleted.
     """
 
+    def handle_create(self) -> None:
+        """See Resource."""
+        super().handle_create()
+        self._get_ec2_signed_url()
+
+    def get_reference_id(self) -> str:
+        """See Resource; its name until the URL is there.
+
+        Heat's own is made by whoever asks first, and everybody who looks at the stack asks. Two
+        at once make one each: the server gets one, the other is kept, and the next update of the
+        stack puts another server in its place.
+        """
+        being_made = (self.action, self.status) == (self.CREATE, self.IN_PROGRESS)
+        if being_made and not self.data().get(STORED):
+            return str(self.name)
+        return str(super().get_reference_id())
+
     def _get_ec2_signed_url(self, signal_type: str = signal_responder.WAITCONDITION) -> Any:
         url = self.data().get(STORED)
         if url is None:
