@@ -210,8 +210,8 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
         for name, one in broken.items():
             stacks.prove(cloud, stacks.CASES[name], one, replaced[name])
     finally:
-        stacks.remove(cloud, 'campaign-')
         cloud.host_back('host2')
+        stacks.remove(cloud, 'campaign-')
 
 
 def prove_hook(pages: list[dict[str, Any]], row: Row) -> None:

@@ -3,7 +3,6 @@
 All stacks are created, and then broken, at once.
 """
 
-import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 from heatclient import client as heatclient
-from heatclient import exc as heatexc
 
 from aodh_ha.clients.stacks import Resource, Tree
 from tests.acceptance.devcloud import Devcloud, Guest, wait
@@ -134,14 +132,7 @@ class Stack:
         for shown in self.cloud.api.guests():
             if shown['id'] in ids:
                 Guest(self.cloud, shown['id'], self.name).forget()
-
-        def deleted() -> bool:
-            with contextlib.suppress(heatexc.HTTPInternalServerError):
-                self.heat.stacks.delete(self.name)
-                return True
-            return False
-
-        wait(deleted, f'Heat takes the deletion of {self.name}')
+        self.heat.stacks.delete(self.name)
 
 
 @pytest.fixture(scope='module')
