@@ -54,8 +54,8 @@ constraints: ## re-resolve constraints.txt (keeps what it pins, where that still
 comma := ,
 
 .PHONY: debian-packages
-debian-packages: ## install what the tests start: database servers, systemd, polkit (root or sudo, says so)
-	@.ci/debian-packages postgresql mariadb-server systemd dbus polkitd
+debian-packages: ## install what the tests start: database servers, systemd, polkit, curl, jq (root or sudo, says so)
+	@.ci/debian-packages postgresql mariadb-server systemd dbus polkitd curl jq
 
 # ---- the job
 
@@ -65,11 +65,11 @@ demo: $(STAMP) ## the whole chain, live, on a real control plane on this machine
 
 .PHONY: test
 test: $(STAMP) debian-packages ## unit, functional and acceptance tests; all run, any failure fails
-	@logs=$$(mktemp -d); failed=0; \
-	nice -n 5 $(PREPARE) up >"$$logs/up" 2>&1 & up=$$!; \
-	trap '{ kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; } || :; rm -rf "$$logs"' EXIT; \
+	@logs=$$(mktemp -d); failed=0; up=; \
+	trap '{ [ -z "$$up" ] || { kill $$up 2>/dev/null && wait $$up; $(PREPARE) wipe; }; } || :; rm -rf "$$logs"' EXIT; \
 	run() { \
 	    echo; echo "######## $$1"; \
+	    [ $$1 = unit ] || [ "$$up" ] || { $(PREPARE) up >"$$logs/up" 2>&1 & up=$$!; }; \
 	    [ $$1 != acceptance ] || wait $$up || tail -n 20 "$$logs/up"; \
 	    DEVCLOUD_PREPARED=1 $(PYTEST) --durations=15 "$${@:2}" 2>&1 | tee "$$logs/$$1" || failed=1; \
 	}; \
