@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -114,6 +115,10 @@ def main() -> int:
         return _dispatch(load(), args, rest)
     except (UsageError, InstallError, NotReadyError, StopError) as error:
         print(f'devcloud: {error}', file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read it has enough, as head does; else Python says so once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print('devcloud: interrupted; `up` goes on where it stopped', file=sys.stderr)
